@@ -1,0 +1,364 @@
+//! Shapes of the map keys and values. Addresses and ports are big-endian byte arrays, as on the wire; other
+//! numbers are native. Padding is explicit and zero, there are no bools and no enums: every bit pattern is valid.
+//!
+//! A change of any shape changes [`LAYOUT`]; the test `layout_belongs_to_abi` then asks for a new [`ABI`].
+
+use crate::reason::REASONS;
+
+/// First word of the meta map: `fsw1`.
+pub const MAGIC: u32 = 0x6673_7731;
+/// Number of this set of shapes; part of the pin directory's name.
+pub const ABI: u32 = 1;
+
+/// Services that fit (slots of the per-service arrays).
+pub const MAX_SERVICES: u32 = 2048;
+/// Backends that fit in a service.
+pub const MAX_BACKENDS: u32 = 16;
+/// Gateway ports (interfaces) that fit.
+pub const MAX_PORTS: u32 = 64;
+/// Bytes kept of a name.
+pub const NAME_LEN: usize = 48;
+/// Slot of the counters of packets that belong to no service.
+pub const NO_SERVICE: u32 = MAX_SERVICES;
+
+/// Marks types whose every byte is initialised and whose every bit pattern is valid.
+///
+/// # Safety
+/// The type is `repr(C)`, has no implicit padding, no pointers, bools or enums.
+pub unsafe trait Plain: Copy + 'static {}
+
+/// Names of the maps, as pinned.
+pub mod map {
+    /// One [`super::Meta`].
+    pub const META: &str = "META";
+    /// Hash from [`super::Endpoint`] (VIP) to [`super::Service`].
+    pub const SERVICES: &str = "SERVICES";
+    /// Hash from [`super::Endpoint`] (backend) to [`super::Origin`].
+    pub const ORIGINS: &str = "ORIGINS";
+    /// Memory-mapped array by slot of [`crate::word::SwitchWord`].
+    pub const SWITCH: &str = "SWITCH";
+    /// Memory-mapped array by slot * `MAX_BACKENDS` + backend of [`super::Backend`].
+    pub const BACKENDS: &str = "BACKENDS";
+    /// Array of [`super::Port`].
+    pub const PORTS: &str = "PORTS";
+    /// LRU hash from [`super::Flow`] to nothing of value: flows that use a backend's own address. Kernel writes.
+    pub const DIRECT: &str = "DIRECT";
+    /// Array like `BACKENDS`: non-zero once a direct flow was seen. Kernel writes.
+    pub const DIRECT_SEEN: &str = "DIRECT_SEEN";
+    /// LRU hash from client address to [`super::Hop`], learned from its own packets. Kernel writes.
+    pub const CLIENTS: &str = "CLIENTS";
+    /// Per-CPU array by slot, plus `NO_SERVICE`, of [`super::Counters`]. Kernel writes.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Array by slot of [`super::ServiceInfo`]; the kernel program does not read it.
+    pub const SERVICE_INFO: &str = "SERVICE_INFO";
+    /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
+    pub const BACKEND_INFO: &str = "BACKEND_INFO";
+    /// All of them.
+    pub const ALL: [&str; 12] = [
+        META, SERVICES, ORIGINS, SWITCH, BACKENDS, PORTS, DIRECT, DIRECT_SEEN, CLIENTS, COUNTERS, SERVICE_INFO,
+        BACKEND_INFO,
+    ];
+}
+
+/// IANA protocol numbers that appear in keys.
+pub mod protocol {
+    /// ICMP; an [`super::Endpoint`] with it and port 0 stands for a VIP's echo.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+}
+
+/// Values of [`Service::on_outage`].
+pub mod on_outage {
+    /// TCP reset or ICMP port unreachable.
+    pub const REJECT: u8 = 0;
+    /// Silence.
+    pub const DROP: u8 = 1;
+}
+
+/// Says which program made the pins.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Meta {
+    /// [`MAGIC`].
+    pub magic: u32,
+    /// [`ABI`].
+    pub abi: u32,
+    /// [`LAYOUT`].
+    pub layout: [u16; 12],
+    /// Process id of the daemon that wrote this last; a hint for messages, the lock decides.
+    pub daemon_pid: u32,
+    /// Zero.
+    pub _pad: u32,
+}
+
+/// An address, port and protocol: a VIP or a backend.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Endpoint {
+    /// IPv4 address.
+    pub address: [u8; 4],
+    /// Port.
+    pub port: [u8; 2],
+    /// One of [`protocol`].
+    pub protocol: u8,
+    /// Zero.
+    pub _pad: u8,
+}
+
+/// What a VIP endpoint stands for.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// Slot in the per-service arrays.
+    pub slot: u32,
+    /// One of [`on_outage`].
+    pub on_outage: u8,
+    /// Zero.
+    pub _pad: [u8; 3],
+}
+
+/// What a backend endpoint answers for: the key to rewriting replies.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// Slot of the service.
+    pub slot: u32,
+    /// The VIP that clients know.
+    pub vip: [u8; 4],
+    /// The port that clients know.
+    pub vip_port: [u8; 2],
+    /// Index of the backend within the service.
+    pub backend: u8,
+    /// Zero.
+    pub _pad: u8,
+}
+
+/// A backend. Address and port are written before a switch word names the row and stay while one does; the
+/// next hop may change at any time, by one store.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Backend {
+    /// IPv4 address.
+    pub address: [u8; 4],
+    /// Port.
+    pub port: [u8; 2],
+    /// 1 if the row is in use.
+    pub used: u8,
+    /// Zero.
+    pub _pad: u8,
+    /// A [`crate::word::NextHopWord`].
+    pub next_hop: u64,
+}
+
+/// An interface of the gateway that packets leave by.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Port {
+    /// Interface index; 0: unused.
+    pub ifindex: u32,
+    /// The interface's own MAC address.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub _pad: [u8; 2],
+}
+
+/// A flow between a client and a backend's own address.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Flow {
+    /// Client address.
+    pub client: [u8; 4],
+    /// Backend address.
+    pub backend: [u8; 4],
+    /// Client port.
+    pub client_port: [u8; 2],
+    /// Backend port.
+    pub backend_port: [u8; 2],
+    /// One of [`protocol`].
+    pub protocol: u8,
+    /// Zero.
+    pub _pad: [u8; 3],
+}
+
+/// How a client was last reached by: the reverse of the way its packet came.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hop {
+    /// Interface index.
+    pub ifindex: u32,
+    /// MAC address of the neighbour.
+    pub destination: [u8; 6],
+    /// MAC address of the gateway's interface.
+    pub source: [u8; 6],
+}
+
+/// Counters of a service on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// Packets by [`crate::reason::Reason`] number.
+    pub packets: [u64; REASONS],
+    /// Bytes, Ethernet header included, sent to backends.
+    pub bytes_forwarded: u64,
+    /// Bytes, Ethernet header included, sent to clients.
+    pub bytes_replied: u64,
+}
+
+/// What people and a later daemon need to know about a service.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ServiceInfo {
+    /// Name, UTF-8, zero-filled.
+    pub name: [u8; NAME_LEN],
+    /// The VIP endpoint.
+    pub endpoint: Endpoint,
+    /// When the active backend became active, in nanoseconds since the Unix epoch.
+    pub since: u64,
+    /// Until when automation is frozen, in nanoseconds since the Unix epoch; 0: not, `u64::MAX`: until told.
+    pub frozen_until: u64,
+    /// Interface on which the daemon put the VIP; 0: it did not.
+    pub vip_ifindex: u32,
+    /// 1 if the slot is in use.
+    pub used: u8,
+    /// Why the active backend is active: a [`cause`].
+    pub cause: u8,
+    /// Zero.
+    pub _pad: [u8; 2],
+}
+
+/// Values of [`ServiceInfo::cause`].
+pub mod cause {
+    /// First in the configuration, taken at the first start.
+    pub const INITIAL: u8 = 0;
+    /// The one before failed.
+    pub const FAILOVER: u8 = 1;
+    /// Return to a preferred backend.
+    pub const FAILBACK: u8 = 2;
+    /// An operator's switch.
+    pub const OPERATOR: u8 = 3;
+    /// An operator put the one before into maintenance.
+    pub const MAINTENANCE: u8 = 4;
+    /// The one before left the configuration.
+    pub const RECONFIGURED: u8 = 5;
+}
+
+/// What people and a later daemon need to know about a backend.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BackendInfo {
+    /// Name, UTF-8, zero-filled.
+    pub name: [u8; NAME_LEN],
+    /// 1 if an operator put it into maintenance.
+    pub maintenance: u8,
+    /// A [`tier`].
+    pub tier: u8,
+    /// Zero.
+    pub _pad: [u8; 6],
+}
+
+/// Values of [`BackendInfo::tier`].
+pub mod tier {
+    /// Runs and serves at once.
+    pub const HOT: u8 = 0;
+    /// Runs, needs a start action to serve.
+    pub const WARM: u8 = 1;
+    /// Does not run.
+    pub const COLD: u8 = 2;
+}
+
+// SAFETY: repr(C), explicit padding (the const asserts below), only integers and byte arrays.
+unsafe impl Plain for Meta {}
+// SAFETY: as above.
+unsafe impl Plain for Endpoint {}
+// SAFETY: as above.
+unsafe impl Plain for Service {}
+// SAFETY: as above.
+unsafe impl Plain for Origin {}
+// SAFETY: as above.
+unsafe impl Plain for Backend {}
+// SAFETY: as above.
+unsafe impl Plain for Port {}
+// SAFETY: as above.
+unsafe impl Plain for Flow {}
+// SAFETY: as above.
+unsafe impl Plain for Hop {}
+// SAFETY: as above.
+unsafe impl Plain for Counters {}
+// SAFETY: as above.
+unsafe impl Plain for ServiceInfo {}
+// SAFETY: as above.
+unsafe impl Plain for BackendInfo {}
+
+const fn size<T>() -> u16 {
+    let size = core::mem::size_of::<T>();
+    assert!(size <= u16::MAX as usize);
+    size as u16
+}
+
+/// Sizes and dimensions that a program and its maps must agree on.
+pub const LAYOUT: [u16; 12] = [
+    size::<Endpoint>(),
+    size::<Service>(),
+    size::<Origin>(),
+    size::<Backend>(),
+    size::<Port>(),
+    size::<Flow>(),
+    size::<Hop>(),
+    size::<Counters>(),
+    size::<ServiceInfo>(),
+    size::<BackendInfo>(),
+    MAX_SERVICES as u16,
+    MAX_BACKENDS as u16,
+];
+
+const _: () = {
+    assert!(size::<Meta>() == 40);
+    assert!(size::<Endpoint>() == 8);
+    assert!(size::<Service>() == 8);
+    assert!(size::<Origin>() == 12);
+    assert!(size::<Backend>() == 16);
+    assert!(size::<Port>() == 12);
+    assert!(size::<Flow>() == 16);
+    assert!(size::<Hop>() == 16);
+    assert!(size::<ServiceInfo>() == NAME_LEN as u16 + 32);
+    assert!(size::<BackendInfo>() == NAME_LEN as u16 + 8);
+};
+
+impl Meta {
+    /// The meta entry of this program.
+    #[must_use]
+    pub const fn current(daemon_pid: u32) -> Self {
+        Self { magic: MAGIC, abi: ABI, layout: LAYOUT, daemon_pid, _pad: 0 }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint; `port` in host order.
+    #[must_use]
+    pub const fn new(address: [u8; 4], port: u16, protocol: u8) -> Self {
+        Self { address, port: port.to_be_bytes(), protocol, _pad: 0 }
+    }
+}
+
+/// Index of a backend's row in the arrays by backend.
+#[inline(always)]
+#[must_use]
+pub const fn row(slot: u32, backend: u8) -> u32 {
+    slot * MAX_BACKENDS + backend as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When this fails, a shape has changed: raise [`ABI`] and put the new layout here.
+    #[test]
+    fn layout_belongs_to_abi() {
+        let counters = 8 * (REASONS as u16 + 2);
+        assert_eq!((ABI, LAYOUT), (1, [8, 8, 12, 16, 12, 16, 16, counters, 80, 56, 2048, 16]));
+        assert_eq!(REASONS, 32);
+    }
+}

@@ -1,0 +1,110 @@
+//! Why a packet met its fate. Each packet that the program sees is counted under exactly one reason; the
+//! numbers are stable and never used again for another meaning.
+
+/// Room for reasons in [`crate::abi::Counters`].
+pub const REASONS: usize = 32;
+
+/// What the program does with a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Left to the kernel's own stack, untouched.
+    Pass,
+    /// Discarded.
+    Drop,
+    /// Sent on, rewritten, out of one of the gateway's interfaces.
+    Send,
+    /// Discarded as impossible; the kernel's `xdp_exception` trace point sees it.
+    Abort,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $fate:ident;)*) => {
+        /// Why a packet met its fate.
+        #[repr(u8)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Reason { $($(#[$doc])* $variant = $number,)* }
+
+        impl Reason {
+            /// All reasons, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Name in `status`, metrics and documentation.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What happens to a packet with this reason.
+            #[inline(always)]
+            #[must_use]
+            pub const fn fate(self) -> Fate {
+                match self { $(Self::$variant => Fate::$fate,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Not IPv4, or neither to a VIP nor from or to a backend.
+    NotOurs = 0, "not_ours", Pass;
+    /// To the active backend, by the next hop that the daemon keeps.
+    Forwarded = 1, "forwarded", Send;
+    /// To the active backend, by the kernel's FIB, because the daemon knew no next hop.
+    ForwardedFib = 2, "forwarded_fib", Send;
+    /// From a backend to a client, by the kernel's FIB.
+    Replied = 3, "replied", Send;
+    /// From a backend to a client whose neighbour entry the kernel has lost: back the way its packets came.
+    RepliedLearned = 4, "replied_learned", Send;
+    /// Echo request to a VIP, answered.
+    EchoAnswered = 5, "echo_answered", Send;
+    /// New TCP connection while no backend can serve, answered with a reset.
+    OutageReset = 6, "outage_reset", Send;
+    /// UDP datagram while no backend can serve, answered with port unreachable.
+    OutageUnreachable = 7, "outage_unreachable", Send;
+    /// New connection while no backend can serve, dropped.
+    OutageDropped = 8, "outage_dropped", Drop;
+    /// From a backend to the gateway itself: a heartbeat's answer.
+    ToGateway = 9, "to_gateway", Pass;
+    /// Between a client and a backend's own address.
+    Direct = 10, "direct", Pass;
+    /// Fragment of a packet to a VIP or from a backend.
+    Fragment = 11, "fragment", Pass;
+    /// TTL too small to forward.
+    TtlExpired = 12, "ttl_expired", Pass;
+    /// Headers cut short or contradictory.
+    Malformed = 13, "malformed", Pass;
+    /// Packet of an existing connection while no backend is active at all.
+    NoBackend = 14, "no_backend", Drop;
+    /// The FIB says blackhole.
+    FibBlackhole = 15, "fib_blackhole", Drop;
+    /// The FIB says unreachable.
+    FibUnreachable = 16, "fib_unreachable", Drop;
+    /// The FIB says prohibited.
+    FibProhibited = 17, "fib_prohibited", Drop;
+    /// The FIB does not forward this (a backend address that is the gateway's own).
+    FibNotForwarded = 18, "fib_not_forwarded", Pass;
+    /// IP forwarding is off on the interface the packet came by.
+    FibForwardingOff = 19, "fib_forwarding_off", Pass;
+    /// The next hop's MAC address is not known (yet); the sender tries again.
+    FibNoNeighbour = 20, "fib_no_neighbour", Drop;
+    /// Larger than the MTU of the way out.
+    FibTooBig = 21, "fib_too_big", Pass;
+    /// The FIB needs what XDP cannot do (lightweight tunnel, missing source address).
+    FibUnsupported = 22, "fib_unsupported", Pass;
+    /// A lookup that cannot fail failed.
+    Impossible = 23, "impossible", Abort;
+}
+
+const _: () = assert!(Reason::ALL.len() <= REASONS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_positions() {
+        for (position, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, position);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! fastswitch: sends packets for a virtual IP to whichever backend is active, and decides which one that is.
+//!
+//! `ARCHITECTURE.md` at the top of the repository has the bird's eye view and the rules between these modules.
+
+pub mod config;
+pub mod dataplane;
+pub mod machine;
+pub mod probe;
+pub mod runner;

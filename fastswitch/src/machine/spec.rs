@@ -1,0 +1,173 @@
+//! What the operator wants, compiled and valid: every value here was checked by `config`.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// The host that packets pass through.
+    pub gateway: Gateway,
+    /// The services, in the file's order. Names, and endpoints (VIP, port, protocol), are unique.
+    pub services: Vec<Service>,
+}
+
+/// The host that packets pass through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Names of the interfaces that packets of clients or backends arrive on; at least one, no repeats.
+    pub interfaces: Vec<String>,
+    /// Whether the daemon puts each VIP on an interface and announces it.
+    pub assign_vip: bool,
+}
+
+/// A virtual endpoint and the backends that may serve it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Unique name.
+    pub name: String,
+    /// The virtual IP that clients know.
+    pub vip: Ipv4Addr,
+    /// The port that clients know.
+    pub port: u16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// What new connections get while no backend can serve.
+    pub on_outage: OnOutage,
+    /// When to return to a preferred hot backend.
+    pub failback: Failback,
+    /// In order of preference, the first is the primary; 1 to 16. Names, and addresses, are unique; the first is hot.
+    pub backends: Vec<Backend>,
+}
+
+/// Transport protocol of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// What new connections get while no backend can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOutage {
+    /// TCP reset, ICMP port unreachable.
+    Reject,
+    /// Silence.
+    Drop,
+}
+
+/// When to return to a preferred hot backend that has recovered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failback {
+    /// When told.
+    Manual,
+    /// By itself, once it has been up for `delay`, counted from its recovery.
+    Auto {
+        /// How long it must have been up.
+        delay: Duration,
+    },
+}
+
+/// A machine that can serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Name, unique within the service.
+    pub name: String,
+    /// Where it serves.
+    pub address: SocketAddrV4,
+    /// How ready it is while it does not serve.
+    pub tier: Tier,
+    /// How its health is found out.
+    pub heartbeat: Heartbeat,
+    /// Makes a warm or cold backend serve; those always have one, hot ones never.
+    pub start: Option<Script>,
+    /// Undoes `start`; only with `start`.
+    pub stop: Option<Script>,
+    /// From start to first healthy heartbeat.
+    pub ready_timeout: Duration,
+}
+
+/// How ready a backend is while it does not serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Could serve this instant.
+    Hot,
+    /// Resumes by its start action.
+    Warm,
+    /// Is started by its start action.
+    Cold,
+}
+
+/// A command with a time limit. Never passed through a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Program (absolute path) and arguments; not empty.
+    pub command: Vec<String>,
+    /// After this its whole process group is ended.
+    pub timeout: Duration,
+}
+
+/// How a backend's health is found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// What is asked and which answer is healthy.
+    pub check: Check,
+    /// Port to ask; unused by ICMP.
+    pub port: u16,
+    /// Between the beginnings of two rounds; at least 1 ms.
+    pub interval: Duration,
+    /// Longest wait for an answer; rounds do not overlap, so a longer wait delays the next round.
+    pub timeout: Duration,
+    /// Consecutive failures after which it is down.
+    pub fall: NonZeroU32,
+    /// Consecutive successes after which it is up again.
+    pub rise: NonZeroU32,
+}
+
+/// What a heartbeat asks and which answer is healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// `GET path`; healthy: a status within one of the ranges.
+    Http {
+        /// Begins with `/`.
+        path: String,
+        /// Not empty.
+        expect_status: Vec<RangeInclusive<u16>>,
+    },
+    /// A connection is accepted.
+    Tcp,
+    /// An echo is answered.
+    Icmp,
+    /// A datagram is answered by any datagram.
+    Udp {
+        /// Payload sent.
+        send: Vec<u8>,
+    },
+}
+
+impl Tier {
+    /// The word in configuration and status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Warm => "warm",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+impl Protocol {
+    /// The word in configuration and status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}

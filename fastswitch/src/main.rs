@@ -1,0 +1,3 @@
+//! The `fastswitch` command.
+
+fn main() {}

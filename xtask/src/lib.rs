@@ -1,0 +1,1 @@
+//! Development tasks of fastswitch; the library part is what the end-to-end tests share with `cargo xtask run`.
