@@ -5,5 +5,6 @@
 pub mod config;
 pub mod dataplane;
 pub mod machine;
+pub mod net;
 pub mod probe;
 pub mod runner;
