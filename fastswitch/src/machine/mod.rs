@@ -3,10 +3,44 @@
 //! It owns every decision. It refuses to know clocks, files, sockets, maps, tasks and randomness: standard
 //! library only, everything else comes in as a value.
 
+mod commands;
+mod effect;
+mod health;
+mod launch;
+mod service;
 pub mod spec;
+mod starts;
+mod view;
 
 use std::fmt;
+use std::ops::Add;
 use std::time::Duration;
+
+pub use effect::{Cause, Effect, Event, Position};
+pub use health::{Health, State};
+pub use launch::{Launched, RETRY_PAUSE_MAX};
+pub use service::{Freeze, Machine, Refused, Restored};
+pub use view::{BackendView, Hold, Role, View};
+
+/// A moment, as the time since a fixed origin of the caller's choice; never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(pub Duration);
+
+impl Time {
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+}
 
 /// A service, by its position in [`spec::Spec::services`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

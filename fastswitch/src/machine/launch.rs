@@ -1,0 +1,94 @@
+//! Life of a warm or cold backend between nothing, its start script, serving, and its stop script.
+
+use std::time::Duration;
+
+use super::{Time, TraceId};
+
+/// First pause after a failed start; doubled by each further one.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to start a backend.
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Where a warm or cold backend is in its life. Hot ones stay `Idle`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Launch {
+    /// Not started by us.
+    Idle,
+    /// Its start script runs, or has ended well and heartbeats are awaited.
+    Starting { since: Time, trace: TraceId, script_runs: bool },
+    /// Started by us and answered its heartbeats. Its start script may still run (it does as it polls for itself).
+    Running { trace: TraceId, script_runs: bool },
+    /// The start script was told to end; what it left is cleared away by the stop script.
+    Aborting { trace: TraceId, reason: &'static str },
+    /// The stop script runs.
+    Stopping { trace: TraceId },
+    /// The last attempt failed; not again before then.
+    Pausing { until: Time },
+}
+
+/// What is known of a start at the daemon's own start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launched {
+    /// The start script began at `since` (may lie before the machine's birth: then its age counts).
+    Starting {
+        /// How long ago it began.
+        age: Duration,
+        /// The incident that asked for it.
+        trace: TraceId,
+        /// Whether the script still runs.
+        script_runs: bool,
+    },
+    /// The start script had ended well.
+    Running {
+        /// The incident that asked for it.
+        trace: TraceId,
+    },
+    /// The stop script had begun.
+    Stopping {
+        /// The incident that asked for it.
+        trace: TraceId,
+        /// Whether the script still runs.
+        script_runs: bool,
+    },
+}
+
+/// A warm or cold backend's launch and the row of failed attempts behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Launcher {
+    pub(super) launch: Launch,
+    /// Failed attempts since the last success.
+    pub(super) failures: u32,
+    /// What the last failed attempt failed of.
+    pub(super) error: Option<String>,
+}
+
+impl Launcher {
+    pub(super) fn new() -> Self {
+        Self { launch: Launch::Idle, failures: 0, error: None }
+    }
+
+    /// How long to wait before the next attempt.
+    pub(super) fn pause(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(16);
+        RETRY_PAUSE.saturating_mul(1 << doublings).min(RETRY_PAUSE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit() {
+        let mut launcher = Launcher::new();
+        let seconds: Vec<u64> = (1..=8)
+            .map(|failures| {
+                launcher.failures = failures;
+                launcher.pause().as_secs()
+            })
+            .collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
+        launcher.failures = u32::MAX;
+        assert_eq!(launcher.pause(), RETRY_PAUSE_MAX);
+    }
+}

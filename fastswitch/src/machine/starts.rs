@@ -1,0 +1,230 @@
+//! Starting, retiring and retrying warm and cold backends.
+
+use super::launch::Launch;
+use super::service::Machine;
+use super::spec::Tier;
+use super::{BackendId, Effect, Event, Launched, ScriptKind, State, Time, TraceId};
+
+const RETURNED: &str = "no longer needed";
+const CLEAN_UP: &str = "clearing away a failed start";
+
+impl Machine {
+    /// A script has ended; `Err` says how it failed.
+    pub fn script_finished(
+        &mut self,
+        id: BackendId,
+        kind: ScriptKind,
+        outcome: Result<(), String>,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        if id.0 >= self.backends.len() {
+            return;
+        }
+        match (self.state(id).launcher.launch.clone(), kind) {
+            (Launch::Starting { since, trace, .. }, ScriptKind::Start) => match outcome {
+                Ok(()) => {
+                    self.state_mut(id).launcher.launch =
+                        Launch::Starting { since, trace, script_runs: false };
+                    self.tell(Some(trace), Event::StartDone { backend: id }, effects);
+                }
+                Err(why) => self.start_failed(id, trace, why, false, now, effects),
+            },
+            (Launch::Running { trace, .. }, ScriptKind::Start) => {
+                // It answers its heartbeats, whatever its script says.
+                self.state_mut(id).launcher.launch = Launch::Running { trace, script_runs: false };
+                self.tell(Some(trace), Event::StartDone { backend: id }, effects);
+            }
+            (Launch::Aborting { trace, reason }, ScriptKind::Start) => {
+                self.stop_or_settle(id, trace, reason, now, effects);
+            }
+            (Launch::Stopping { trace }, ScriptKind::Stop) => {
+                self.tell(Some(trace), Event::Stopped { backend: id, error: outcome.err() }, effects);
+                self.settle(id, now, effects);
+            }
+            // An answer to a question that nobody asks any more.
+            _ => return,
+        }
+        self.evaluate(now, effects);
+    }
+
+    /// Takes up what an earlier daemon had begun.
+    pub(super) fn resume(&mut self, id: BackendId, launched: Launched, now: Time, effects: &mut Vec<Effect>) {
+        self.state_mut(id).launcher.launch = match launched {
+            Launched::Starting { age, trace, script_runs } => {
+                self.incident = Some(trace);
+                Launch::Starting { since: Time(now.0.saturating_sub(age)), trace, script_runs }
+            }
+            Launched::Running { trace } => Launch::Running { trace, script_runs: false },
+            Launched::Stopping { trace, script_runs: true } => Launch::Stopping { trace },
+            // Nobody saw how it ended: once more does no harm, not at all might.
+            Launched::Stopping { trace, script_runs: false } => {
+                self.stop_or_settle(id, trace, RETURNED, now, effects);
+                return;
+            }
+        };
+    }
+
+    /// A backend answers its heartbeats: if it was being started, that has worked.
+    pub(super) fn ready(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
+        let launcher = &mut self.state_mut(id).launcher;
+        if let Launch::Starting { since, trace, script_runs } = launcher.launch {
+            launcher.launch = Launch::Running { trace, script_runs };
+            launcher.failures = 0;
+            launcher.error = None;
+            self.tell(Some(trace), Event::Ready { backend: id, after: now.since(since) }, effects);
+        }
+    }
+
+    /// Starts the next warm or cold backend, unless one is being started already.
+    pub(super) fn launch(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for id in self.preference() {
+            if self.tier(id) == Tier::Hot {
+                continue;
+            }
+            let backend = self.state(id);
+            match backend.launcher.launch {
+                Launch::Starting { .. } => return,
+                Launch::Running { trace, script_runs } if backend.health.state() == State::Down => {
+                    self.start_failed(id, trace, "stopped answering".to_owned(), script_runs, now, effects);
+                }
+                _ => {}
+            }
+        }
+        let next = self.preference().into_iter().find(|&id| {
+            let backend = self.state(id);
+            let ready_to_try = match backend.launcher.launch {
+                Launch::Idle => true,
+                Launch::Pausing { until } => now >= until,
+                _ => false,
+            };
+            // Unknown: its first heartbeats may still show that it runs already.
+            ready_to_try
+                && !backend.maintenance
+                && backend.health.state() == State::Down
+                && self.spec.backends[id.0].start.is_some()
+        });
+        let Some(id) = next else { return };
+        self.open_incident();
+        let trace = self.incident.unwrap_or_else(|| self.fresh_trace());
+        let launcher = &mut self.state_mut(id).launcher;
+        launcher.launch = Launch::Starting { since: now, trace, script_runs: true };
+        let attempt = launcher.failures.saturating_add(1);
+        effects.push(Effect::Start { backend: id, trace, reason: "no hot backend can serve" });
+        self.tell(Some(trace), Event::Starting { backend: id, attempt }, effects);
+    }
+
+    /// Gives up starts that take too long.
+    pub(super) fn expire_launches(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for index in 0..self.backends.len() {
+            let id = BackendId(index);
+            let limit = self.spec.backends[index].ready_timeout;
+            if let Launch::Starting { since, trace, script_runs } = self.state(id).launcher.launch
+                && now.since(since) >= limit
+            {
+                let why = format!("no healthy heartbeat within {limit:?}");
+                self.start_failed(id, trace, why, script_runs, now, effects);
+            }
+        }
+    }
+
+    /// The earliest moment at which a start expires or may be tried again.
+    pub(super) fn launch_deadline(&self, now: Time) -> Option<Time> {
+        let deadline =
+            |(index, backend): (usize, &super::service::BackendState)| match backend.launcher.launch {
+                Launch::Starting { since, .. } => Some(since + self.spec.backends[index].ready_timeout),
+                Launch::Pausing { until } if self.position.outage => Some(until),
+                _ => None,
+            };
+        self.backends.iter().enumerate().filter_map(deadline).filter(|&due| due > now).min()
+    }
+
+    /// Stops what was started and is not, or no longer, the active backend.
+    pub(super) fn retire_unneeded(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for index in 0..self.backends.len() {
+            if self.position.active != Some(BackendId(index)) {
+                self.retire(BackendId(index), RETURNED, now, effects);
+            }
+        }
+    }
+
+    pub(super) fn retire(
+        &mut self,
+        id: BackendId,
+        reason: &'static str,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let launcher = &mut self.state_mut(id).launcher;
+        let (trace, script_runs) = match launcher.launch {
+            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs } => {
+                (trace, script_runs)
+            }
+            Launch::Pausing { .. } => {
+                launcher.launch = Launch::Idle;
+                return;
+            }
+            Launch::Idle | Launch::Aborting { .. } | Launch::Stopping { .. } => return,
+        };
+        launcher.failures = 0;
+        launcher.error = None;
+        if script_runs {
+            launcher.launch = Launch::Aborting { trace, reason };
+            effects.push(Effect::Abort { backend: id });
+            self.tell(Some(trace), Event::StartAborted { backend: id }, effects);
+        } else {
+            self.stop_or_settle(id, trace, reason, now, effects);
+        }
+    }
+
+    fn start_failed(
+        &mut self,
+        id: BackendId,
+        trace: TraceId,
+        why: String,
+        script_runs: bool,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let launcher = &mut self.state_mut(id).launcher;
+        launcher.failures = launcher.failures.saturating_add(1);
+        launcher.error = Some(why.clone());
+        let pause = launcher.pause();
+        self.tell(Some(trace), Event::StartFailed { backend: id, why, pause }, effects);
+        if script_runs {
+            self.state_mut(id).launcher.launch = Launch::Aborting { trace, reason: CLEAN_UP };
+            effects.push(Effect::Abort { backend: id });
+        } else {
+            self.stop_or_settle(id, trace, CLEAN_UP, now, effects);
+        }
+    }
+
+    /// Runs the stop script if there is one.
+    fn stop_or_settle(
+        &mut self,
+        id: BackendId,
+        trace: TraceId,
+        reason: &'static str,
+        now: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.spec.backends[id.0].stop.is_none() {
+            self.settle(id, now, effects);
+            return;
+        }
+        self.state_mut(id).launcher.launch = Launch::Stopping { trace };
+        effects.push(Effect::Stop { backend: id, trace, reason });
+        self.tell(Some(trace), Event::Stopping { backend: id }, effects);
+    }
+
+    /// Nothing of this backend runs any more.
+    fn settle(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
+        let launcher = &mut self.state_mut(id).launcher;
+        launcher.launch = if launcher.failures == 0 {
+            Launch::Idle
+        } else {
+            Launch::Pausing { until: now + launcher.pause() }
+        };
+        effects.push(Effect::Forget { backend: id });
+    }
+}
