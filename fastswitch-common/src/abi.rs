@@ -16,6 +16,8 @@ pub const MAX_SERVICES: u32 = 2048;
 pub const MAX_BACKENDS: u32 = 16;
 /// Gateway ports (interfaces) that fit.
 pub const MAX_PORTS: u32 = 64;
+/// Clients, and direct flows, that the program remembers; when full, the one unused for longest goes.
+pub const CLIENTS_KEPT: u32 = 1 << 16;
 /// Bytes kept of a name.
 pub const NAME_LEN: usize = 48;
 /// Slot of the counters of packets that belong to no service.
@@ -253,6 +255,8 @@ pub mod cause {
     pub const MAINTENANCE: u8 = 4;
     /// The one before left the configuration.
     pub const RECONFIGURED: u8 = 5;
+    /// An operator's switch to a backend that was not eligible.
+    pub const FORCED: u8 = 6;
 }
 
 /// What people and a later daemon need to know about a backend.
@@ -343,6 +347,11 @@ impl Meta {
     pub const fn current(daemon_pid: u32) -> Self {
         Self { magic: MAGIC, abi: ABI, layout: LAYOUT, daemon_pid, _pad: 0 }
     }
+}
+
+impl Backend {
+    /// A row not in use.
+    pub const UNUSED: Self = Self { address: [0; 4], port: [0; 2], used: 0, _pad: 0, next_hop: 0 };
 }
 
 impl Endpoint {

@@ -1,1 +1,213 @@
-//! (to be written)
+//! The kernel side as the daemon sees it: the XDP program, its pinned maps and links.
+//!
+//! It owns every write to a map and is the only place that knows aya. It refuses to decide anything: it stores
+//! what it is told.
+
+mod attach;
+mod error;
+mod lock;
+mod object;
+mod pins;
+mod plan;
+mod tables;
+mod words;
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use fastswitch_common::abi::{self, BackendInfo, Counters, Meta, Port, ServiceInfo};
+use fastswitch_common::word::{NextHopWord, SwitchWord};
+
+use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
+
+pub use attach::Attached;
+pub use error::DataplaneError;
+pub use lock::Lock;
+pub use pins::{DEFAULT_PIN_DIR, detach};
+use plan::Plan;
+pub use plan::{Adopted, text};
+pub use tables::Tables;
+
+/// An interface to attach to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name.
+    pub name: String,
+    /// Index.
+    pub ifindex: u32,
+    /// Id of the XDP program on it now.
+    pub program: Option<u32>,
+}
+
+/// The loaded program, its maps, and where each service and backend is in them.
+pub struct Dataplane {
+    directory: PathBuf,
+    tables: Tables,
+    program: attach::Program,
+    plan: Plan,
+    _lock: Lock,
+}
+
+impl Dataplane {
+    /// Takes the pins under `pin_dir` over, or makes them, and loads the program. What packets meet does not
+    /// change until [`Dataplane::commit`] and [`Dataplane::attach`].
+    ///
+    /// # Errors
+    /// No privilege, no bpffs, another daemon on the same pins, pins of another version, no room for the services.
+    pub fn open(pin_dir: &Path, spec: &spec::Spec) -> Result<Self, DataplaneError> {
+        pins::mount_if_needed(pin_dir)?;
+        let directory = pins::prepare(pin_dir)?;
+        let lock = Lock::take(&directory)?;
+        pins::check(&directory)?;
+        let program = attach::Program::load(&directory)?;
+        let mut tables = Tables::open(&directory)?;
+        tables.write_meta(Meta::current(std::process::id()))?;
+        let plan = Plan::new(&tables, spec)?;
+        Ok(Self { directory, tables, program, plan, _lock: lock })
+    }
+
+    /// Checks that [`Dataplane::attach`] would not meet somebody else's program.
+    ///
+    /// # Errors
+    /// A foreign program on one of the interfaces, by name and id.
+    pub fn check_targets(&self, targets: &[Target]) -> Result<(), DataplaneError> {
+        attach::check_foreign(&self.directory, targets)
+    }
+
+    /// What an earlier daemon, or the command line, left behind, by service.
+    #[must_use]
+    pub fn adopted(&self) -> &[Option<Adopted>] {
+        &self.plan.adopted
+    }
+
+    /// VIPs that an earlier configuration had put on an interface and this one does not have.
+    #[must_use]
+    pub fn obsolete_vips(&self) -> &[(Ipv4Addr, u32)] {
+        &self.plan.obsolete_vips
+    }
+
+    /// Writes the rows that switch words will name. Needs no word to change before it.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn prepare(&mut self, spec: &spec::Spec) -> Result<(), DataplaneError> {
+        self.plan.prepare(&mut self.tables, spec)
+    }
+
+    /// Makes VIPs and backends known to the program and forgets those that the configuration no longer has. The
+    /// words must name backends of this configuration by now.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn commit(&mut self, spec: &spec::Spec) -> Result<(), DataplaneError> {
+        self.plan.commit(&mut self.tables, spec)
+    }
+
+    /// Puts the program on the interfaces, atomically replacing an older one of ours, and takes it off interfaces
+    /// that are no longer configured.
+    ///
+    /// # Errors
+    /// The interface's driver refuses, or a foreign program is there.
+    pub fn attach(&mut self, targets: &[Target]) -> Result<Vec<Attached>, DataplaneError> {
+        self.program.attach(&self.directory, targets)
+    }
+
+    /// Stores a service's switch word: one store on a mapped page.
+    pub fn store(&self, service: ServiceId, position: Position) {
+        let place = &self.plan.places[service.0];
+        let active = position.active.map(|id| place.rows[id.0]);
+        self.tables.switch.store(place.slot, SwitchWord::new(active, position.outage, position.epoch).0);
+    }
+
+    /// Stores where a backend's packets go next.
+    pub fn store_next_hop(&self, service: ServiceId, backend: BackendId, next_hop: NextHopWord) {
+        let place = &self.plan.places[service.0];
+        self.tables.next_hops.store(abi::row(place.slot, place.rows[backend.0]), next_hop.0);
+    }
+
+    /// Writes the table of interfaces that packets leave by. A row is complete before a next hop names it.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn write_port(&mut self, index: u16, port: Port) -> Result<(), DataplaneError> {
+        self.tables.write_port(u32::from(index), port)
+    }
+
+    /// Changes what people and later daemons read about a service.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn update_service(
+        &mut self,
+        service: ServiceId,
+        change: impl FnOnce(&mut ServiceInfo),
+    ) -> Result<(), DataplaneError> {
+        self.tables.update_service(self.plan.places[service.0].slot, change)
+    }
+
+    /// Changes what people and later daemons read about a backend.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn update_backend(
+        &mut self,
+        service: ServiceId,
+        backend: BackendId,
+        change: impl FnOnce(&mut BackendInfo),
+    ) -> Result<(), DataplaneError> {
+        let place = &self.plan.places[service.0];
+        self.tables.update_backend(abi::row(place.slot, place.rows[backend.0]), change)
+    }
+
+    /// A service's counters, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn counters(&self, service: ServiceId) -> Result<Counters, DataplaneError> {
+        self.tables.counters(self.plan.places[service.0].slot)
+    }
+
+    /// Counters of packets that belong to no service.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn other_counters(&self) -> Result<Counters, DataplaneError> {
+        self.tables.counters(abi::NO_SERVICE)
+    }
+
+    /// What is kept about a service.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn service_info(&self, service: ServiceId) -> Result<ServiceInfo, DataplaneError> {
+        self.tables.service(self.plan.places[service.0].slot)
+    }
+}
+
+/// The number by which a cause is kept.
+#[must_use]
+pub fn cause_code(cause: Cause) -> u8 {
+    match cause {
+        Cause::Initial => abi::cause::INITIAL,
+        Cause::Failover => abi::cause::FAILOVER,
+        Cause::Failback => abi::cause::FAILBACK,
+        Cause::Operator => abi::cause::OPERATOR,
+        Cause::Forced => abi::cause::FORCED,
+        Cause::Maintenance => abi::cause::MAINTENANCE,
+        Cause::Reconfigured => abi::cause::RECONFIGURED,
+    }
+}
+
+/// The cause kept by a number; an unknown one is an operator's, whom automation does not overrule.
+#[must_use]
+pub fn cause_of(code: u8) -> Cause {
+    match code {
+        abi::cause::INITIAL => Cause::Initial,
+        abi::cause::FAILOVER => Cause::Failover,
+        abi::cause::FAILBACK => Cause::Failback,
+        abi::cause::FORCED => Cause::Forced,
+        abi::cause::MAINTENANCE => Cause::Maintenance,
+        abi::cause::RECONFIGURED => Cause::Reconfigured,
+        _ => Cause::Operator,
+    }
+}

@@ -1,0 +1,167 @@
+//! The loaded program and its links. A link is pinned, so that it outlives the daemon, and is only ever updated
+//! in place: to detach and attach again would lose packets, and with some cards the carrier.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::xdp::{XdpLink, XdpMode};
+use aya::programs::{ProgramError, Xdp, loaded_programs};
+use aya::{Ebpf, EbpfLoader};
+use fastswitch_common::abi::map;
+
+use super::Target;
+use super::error::DataplaneError;
+use super::object::{OBJECT, PROGRAM};
+use super::pins::{LINK_PREFIX, entries, is_link};
+use super::tables::chain;
+
+/// An interface that the program is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// The interface's name.
+    pub name: String,
+    /// Whether a link of an earlier daemon was taken over.
+    pub adopted: bool,
+}
+
+/// The loaded program.
+#[derive(Debug)]
+pub(super) struct Program {
+    ebpf: Ebpf,
+}
+
+impl Program {
+    /// Loads the program, with the maps pinned in `directory`; maps that are not there yet are made and pinned.
+    pub(super) fn load(directory: &Path) -> Result<Self, DataplaneError> {
+        let mut loader = EbpfLoader::new();
+        for name in map::ALL {
+            loader.map_pin_path(name, directory.join(name));
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(|error| load_failed(&error))?;
+        xdp(&mut ebpf)?.load().map_err(|error| load_failed(&error))?;
+        Ok(Self { ebpf })
+    }
+
+    /// Puts the program on `targets`, and takes links that belong to none of them away.
+    pub(super) fn attach(
+        &mut self,
+        directory: &Path,
+        targets: &[Target],
+    ) -> Result<Vec<Attached>, DataplaneError> {
+        let mut attached = Vec::new();
+        for target in targets {
+            attached.push(self.attach_one(directory, target)?);
+        }
+        for pin in links(directory)? {
+            if !targets.iter().any(|target| link_path(directory, &target.name) == pin) {
+                remove(&pin)?;
+            }
+        }
+        Ok(attached)
+    }
+
+    fn attach_one(&mut self, directory: &Path, target: &Target) -> Result<Attached, DataplaneError> {
+        let pin = link_path(directory, &target.name);
+        let program = xdp(&mut self.ebpf)?;
+        let failed = |error: ProgramError| attach_failed(target, &error);
+        if let Some((link, id)) = existing_link(&pin)? {
+            if target.program == Some(id) {
+                let link = XdpLink::try_from(link).map_err(|error| link_failed(&pin, &error))?;
+                let id = program.attach_to_link(link).map_err(failed)?;
+                // The pin keeps the link; this descriptor is not needed any more.
+                drop(program.take_link(id).map_err(failed)?);
+                return Ok(Attached { name: target.name.clone(), adopted: true });
+            }
+            // The interface it was on is gone; one of the same name has come since.
+            remove(&pin)?;
+        }
+        let id = program.attach_to_if_index(target.ifindex, XdpMode::Driver).map_err(failed)?;
+        let link = program.take_link(id).map_err(failed)?;
+        let link = FdLink::try_from(link).map_err(|_| DataplaneError::Attach {
+            interface: target.name.clone(),
+            detail: "the kernel made no bpf_link".to_owned(),
+            advice: "fastswitch needs Linux 5.15 or newer",
+        })?;
+        link.pin(&pin).map_err(|error| link_failed(&pin, &error))?;
+        Ok(Attached { name: target.name.clone(), adopted: false })
+    }
+}
+
+/// Refuses interfaces that carry a program which is not ours.
+pub(super) fn check_foreign(directory: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+    for target in targets {
+        let Some(id) = target.program else { continue };
+        let ours = existing_link(&link_path(directory, &target.name))?;
+        if ours.is_some_and(|(_, program)| program == id) {
+            continue;
+        }
+        let name = loaded_programs()
+            .filter_map(Result::ok)
+            .find(|program| program.id() == id)
+            .and_then(|program| program.name_as_str().map(str::to_owned))
+            .unwrap_or_else(|| "?".to_owned());
+        return Err(DataplaneError::Foreign { interface: target.name.clone(), name, id });
+    }
+    Ok(())
+}
+
+/// The link pinned for an interface, and the id of the program it carries.
+fn existing_link(pin: &Path) -> Result<Option<(FdLink, u32)>, DataplaneError> {
+    if !pin.exists() {
+        return Ok(None);
+    }
+    let link = FdLink::from(PinnedLink::from_pin(pin).map_err(|error| link_failed(pin, &error))?);
+    let program = link.info().map_err(|error| link_failed(pin, &error))?.program_id();
+    Ok(Some((link, program)))
+}
+
+fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
+    Ok(entries(directory)?.into_iter().filter(|pin| is_link(pin)).collect())
+}
+
+fn link_path(directory: &Path, interface: &str) -> PathBuf {
+    // bpffs allows no dots in names, VLAN devices have one.
+    directory.join(format!("{LINK_PREFIX}{}", interface.replace('.', ":")))
+}
+
+fn remove(pin: &Path) -> Result<(), DataplaneError> {
+    fs::remove_file(pin).map_err(|error| DataplaneError::file("remove", pin, error))
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DataplaneError> {
+    let program = ebpf
+        .program_mut(PROGRAM)
+        .ok_or_else(|| DataplaneError::Load { detail: format!("the object has no program `{PROGRAM}`") })?;
+    program.try_into().map_err(|error: ProgramError| load_failed(&error))
+}
+
+fn load_failed(error: &dyn std::error::Error) -> DataplaneError {
+    let detail = chain(error);
+    if detail.contains("Operation not permitted") || detail.contains("Permission denied") {
+        return DataplaneError::Privilege { what: "load the XDP program".to_owned() };
+    }
+    DataplaneError::Load { detail }
+}
+
+fn link_failed(pin: &Path, error: &dyn std::error::Error) -> DataplaneError {
+    DataplaneError::File {
+        what: "use the pinned link",
+        path: pin.to_owned(),
+        source: std::io::Error::other(chain(error)),
+    }
+}
+
+fn attach_failed(target: &Target, error: &dyn std::error::Error) -> DataplaneError {
+    let detail = chain(error);
+    let advice = if detail.contains("Operation not supported") {
+        "The driver has no native XDP, or LRO or hardware GRO is on: try `ethtool -K DEV lro off rx-gro-hw off`"
+    } else if detail.contains("Numerical result out of range") {
+        "The MTU is too large for native XDP with this driver: try `ip link set DEV mtu 1500`"
+    } else if detail.contains("Device or resource busy") || detail.contains("File exists") {
+        "Another program took the interface in the meantime: `ip link show DEV` names it"
+    } else {
+        "`ethtool -i DEV` names the driver; see its documentation on XDP"
+    };
+    DataplaneError::Attach { interface: target.name.clone(), detail, advice }
+}

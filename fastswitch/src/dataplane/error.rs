@@ -1,0 +1,128 @@
+//! What can go wrong between the daemon and the kernel.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of the data plane: what, where, and what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    /// The process may not use BPF.
+    #[error(
+        "no permission to {what}: run as root, or grant CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN"
+    )]
+    Privilege {
+        /// What was tried.
+        what: String,
+    },
+    /// The pin directory is not on a BPF file system and none could be mounted.
+    #[error(
+        "{path} is not on a BPF file system ({detail}): mount one with `mount -t bpf bpf /sys/fs/bpf`, or choose another --pin-dir"
+    )]
+    NoBpffs {
+        /// The pin directory.
+        path: PathBuf,
+        /// The system's words.
+        detail: String,
+    },
+    /// A file operation failed.
+    #[error("cannot {what} {path}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Another daemon holds the pins.
+    #[error("another fastswitch daemon{} holds {path}: stop it first, or use another --pin-dir", .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Locked {
+        /// The locked directory.
+        path: PathBuf,
+        /// Its process id, as it noted it.
+        pid: Option<u32>,
+    },
+    /// Pins of another version are there.
+    #[error(
+        "{path} holds pins of {found}, this is ABI {}: stop that version's daemon and run `fastswitch detach` (traffic is not switched in between)",
+        fastswitch_common::abi::ABI
+    )]
+    OtherVersion {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        found: String,
+    },
+    /// A pinned map has another shape than this version's.
+    #[error(
+        "pinned map {path} has {found}, this version needs {needed}: run `fastswitch detach`, then start again"
+    )]
+    Shape {
+        /// The pin.
+        path: PathBuf,
+        /// Its shape.
+        found: String,
+        /// The shape needed.
+        needed: String,
+    },
+    /// Nothing is pinned.
+    #[error("nothing is pinned in {path}: no fastswitch daemon has run there, or it was detached")]
+    NotPinned {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A map operation failed.
+    #[error("map {map}: cannot {what}: {detail}")]
+    Map {
+        /// The map.
+        map: &'static str,
+        /// What was tried.
+        what: &'static str,
+        /// The library's words.
+        detail: String,
+    },
+    /// The program did not load.
+    #[error("the XDP program did not load: {detail}")]
+    Load {
+        /// The library's words, the verifier's log included.
+        detail: String,
+    },
+    /// Somebody else's program is on the interface.
+    #[error(
+        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} xdp off`) or leave this interface out"
+    )]
+    Foreign {
+        /// The interface.
+        interface: String,
+        /// The program's name.
+        name: String,
+        /// Its id.
+        id: u32,
+    },
+    /// The program could not be put on the interface.
+    #[error("cannot attach to interface {interface} in native mode: {detail}. {advice}")]
+    Attach {
+        /// The interface.
+        interface: String,
+        /// The system's words.
+        detail: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// More services or backends than the maps hold.
+    #[error("{what}")]
+    Full {
+        /// What does not fit, and what does.
+        what: String,
+    },
+}
+
+impl DataplaneError {
+    pub(super) fn file(what: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            return Self::Privilege { what: format!("{what} {}", path.display()) };
+        }
+        Self::File { what, path, source }
+    }
+}
