@@ -213,9 +213,9 @@ pub struct Hop {
 pub struct Counters {
     /// Packets by [`crate::reason::Reason`] number.
     pub packets: [u64; REASONS],
-    /// Bytes, Ethernet header included, sent to backends.
+    /// Bytes of packets sent to backends, Ethernet header included.
     pub bytes_forwarded: u64,
-    /// Bytes, Ethernet header included, sent to clients.
+    /// Bytes of backends' packets sent to clients, Ethernet header included.
     pub bytes_replied: u64,
 }
 
@@ -359,6 +359,22 @@ impl Endpoint {
     #[must_use]
     pub const fn new(address: [u8; 4], port: u16, protocol: u8) -> Self {
         Self { address, port: port.to_be_bytes(), protocol, _pad: 0 }
+    }
+}
+
+impl Flow {
+    /// The flow between `client` and `backend`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn between(client: Endpoint, backend: Endpoint) -> Self {
+        Self {
+            client: client.address,
+            backend: backend.address,
+            client_port: client.port,
+            backend_port: backend.port,
+            protocol: client.protocol,
+            _pad: [0; 3],
+        }
     }
 }
 

@@ -9,5 +9,10 @@
 extern crate std;
 
 pub mod abi;
+pub mod answer;
+pub mod checksum;
+pub mod packet;
+pub mod parse;
 pub mod reason;
+pub mod rewrite;
 pub mod word;

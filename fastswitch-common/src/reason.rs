@@ -11,8 +11,12 @@ pub enum Fate {
     Pass,
     /// Discarded.
     Drop,
-    /// Sent on, rewritten, out of one of the gateway's interfaces.
-    Send,
+    /// Sent to a backend, rewritten.
+    Forward,
+    /// A backend's, sent to its client, rewritten.
+    Reply,
+    /// Sent back where it came from, made into an answer.
+    Answer,
     /// Discarded as impossible; the kernel's `xdp_exception` trace point sees it.
     Abort,
 }
@@ -45,29 +49,29 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Not IPv4, or neither to a VIP nor from or to a backend.
+    /// Not IPv4, or none of TCP, UDP and echo to a VIP, from a backend or to one.
     NotOurs = 0, "not_ours", Pass;
     /// To the active backend, by the next hop that the daemon keeps.
-    Forwarded = 1, "forwarded", Send;
+    Forwarded = 1, "forwarded", Forward;
     /// To the active backend, by the kernel's FIB, because the daemon knew no next hop.
-    ForwardedFib = 2, "forwarded_fib", Send;
+    ForwardedFib = 2, "forwarded_fib", Forward;
     /// From a backend to a client, by the kernel's FIB.
-    Replied = 3, "replied", Send;
+    Replied = 3, "replied", Reply;
     /// From a backend to a client whose neighbour entry the kernel has lost: back the way its packets came.
-    RepliedLearned = 4, "replied_learned", Send;
+    RepliedLearned = 4, "replied_learned", Reply;
     /// Echo request to a VIP, answered.
-    EchoAnswered = 5, "echo_answered", Send;
+    EchoAnswered = 5, "echo_answered", Answer;
     /// New TCP connection while no backend can serve, answered with a reset.
-    OutageReset = 6, "outage_reset", Send;
+    OutageReset = 6, "outage_reset", Answer;
     /// UDP datagram while no backend can serve, answered with port unreachable.
-    OutageUnreachable = 7, "outage_unreachable", Send;
+    OutageUnreachable = 7, "outage_unreachable", Answer;
     /// New connection while no backend can serve, dropped.
     OutageDropped = 8, "outage_dropped", Drop;
     /// From a backend to the gateway itself: a heartbeat's answer.
     ToGateway = 9, "to_gateway", Pass;
     /// Between a client and a backend's own address.
     Direct = 10, "direct", Pass;
-    /// Fragment of a packet to a VIP or from a backend.
+    /// Fragment of a packet to a VIP.
     Fragment = 11, "fragment", Pass;
     /// TTL too small to forward.
     TtlExpired = 12, "ttl_expired", Pass;
@@ -91,7 +95,7 @@ reasons! {
     FibTooBig = 21, "fib_too_big", Pass;
     /// The FIB needs what XDP cannot do (lightweight tunnel, missing source address).
     FibUnsupported = 22, "fib_unsupported", Pass;
-    /// A lookup that cannot fail failed.
+    /// What cannot fail failed: a lookup within bounds, cutting a packet short.
     Impossible = 23, "impossible", Abort;
 }
 

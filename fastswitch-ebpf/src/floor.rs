@@ -1,13 +1,20 @@
-//! The floor of measurements.
+//! The floor that measurements are compared with: the least that a program can do to a packet and still send it.
 #![no_std]
 #![no_main]
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use fastswitch_common::packet::{Ethernet, Packet};
 
-/// Entry point.
+/// Entry point: swaps the MAC addresses and transmits.
 #[xdp]
-pub fn floor(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+pub fn floor(ctx: XdpContext) -> u32 {
+    // SAFETY: the kernel keeps these bytes for this run of the program.
+    let mut packet = unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) };
+    let Some(ethernet) = packet.get_mut::<Ethernet>(0) else {
+        return xdp_action::XDP_ABORTED;
+    };
+    *ethernet = ethernet.back();
+    xdp_action::XDP_TX
 }
 
 #[cfg(not(test))]

@@ -1,13 +1,76 @@
-//! The XDP program.
+//! The XDP program: for every packet one [`Verdict`], counted once.
+//!
+//! Owns the order in which a packet is looked up. Refuses to parse or rewrite (that is `fastswitch_common`, so that a
+//! host can test it) and to decide who is active (that is the daemon's switch word).
 #![no_std]
 #![no_main]
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+mod ctx;
+mod direct;
+mod fib;
+mod forward;
+mod maps;
+mod outage;
+mod reply;
+mod verdict;
+
+use aya_ebpf::{macros::xdp, programs::XdpContext};
+use fastswitch_common::{
+    abi::{Endpoint, protocol},
+    answer,
+    packet::Packet,
+    parse::{self, Content, Echo, Segment},
+    reason::Reason,
+};
+
+use crate::{
+    maps::{ORIGINS, SERVICES},
+    verdict::Verdict,
+};
 
 /// Entry point.
 #[xdp]
-pub fn fastswitch(_ctx: XdpContext) -> u32 {
-    xdp_action::XDP_PASS
+pub fn fastswitch(ctx: XdpContext) -> u32 {
+    let packet = ctx::packet(&ctx);
+    let verdict = match parse::parse(&packet) {
+        Ok(Content::Segment(segment)) => segment_verdict(&ctx, packet, &segment),
+        Ok(Content::Echo(echo)) => echo_verdict(packet, &echo),
+        Ok(Content::Fragment(destination)) if is_vip(destination) => Verdict::no_service(Reason::Fragment),
+        Ok(Content::Fragment(_)) => Verdict::no_service(Reason::NotOurs),
+        Err(reason) => Verdict::no_service(reason),
+    };
+    verdict.carry_out(&ctx)
+}
+
+#[inline(always)]
+fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Verdict {
+    // SAFETY: only the daemon writes this map, and replaces entries whole.
+    if let Some(service) = unsafe { SERVICES.get(segment.destination) } {
+        return forward::forward(ctx, packet, segment, service);
+    }
+    // SAFETY: as above.
+    if let Some(origin) = unsafe { ORIGINS.get(segment.source) } {
+        return reply::reply(ctx, packet, segment, origin);
+    }
+    // SAFETY: as above.
+    if let Some(origin) = unsafe { ORIGINS.get(segment.destination) } {
+        return direct::remember(segment, origin);
+    }
+    Verdict::no_service(Reason::NotOurs)
+}
+
+#[inline(always)]
+fn echo_verdict(mut packet: Packet<'_>, echo: &Echo) -> Verdict {
+    if !is_vip(echo.destination) || !answer::allowed(echo.source) {
+        return Verdict::no_service(Reason::NotOurs);
+    }
+    let answered = answer::echo(&mut packet, echo);
+    Verdict::no_service(if answered.is_some() { Reason::EchoAnswered } else { Reason::Impossible })
+}
+
+#[inline(always)]
+fn is_vip(address: [u8; 4]) -> bool {
+    SERVICES.get_ptr(Endpoint::new(address, 0, protocol::ICMP)).is_some()
 }
 
 #[cfg(not(test))]

@@ -1,0 +1,47 @@
+//! The packet of an XDP context: the only place that turns addresses from the kernel into bytes.
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    programs::XdpContext,
+};
+use fastswitch_common::packet::Packet;
+
+/// The packet that the program was called with.
+///
+/// There must be one at a time: [`resize`] consumes the one it makes useless.
+#[inline(always)]
+pub fn packet(ctx: &XdpContext) -> Packet<'_> {
+    // SAFETY: the kernel keeps these bytes for this run of the program, until the packet is resized.
+    unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) }
+}
+
+/// Length of the frame as it is now, in bytes.
+#[inline(always)]
+pub fn frame_len(ctx: &XdpContext) -> u64 {
+    (ctx.data_end() - ctx.data()) as u64
+}
+
+/// Index of the interface that the packet came by.
+#[inline(always)]
+pub fn ingress(ctx: &XdpContext) -> u32 {
+    ctx.ingress_ifindex() as u32
+}
+
+/// Makes room for `growth` bytes in front of the packet. `None` if the kernel refuses.
+#[inline(always)]
+pub fn grow_front<'a>(ctx: &'a XdpContext, packet: Packet<'a>, growth: usize) -> Option<Packet<'a>> {
+    let _ = packet;
+    // SAFETY: a valid context; the old packet is gone.
+    let result = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast(), -(growth as i32)) };
+    (result == 0).then(|| self::packet(ctx))
+}
+
+/// Cuts the packet off after `len` bytes. `None` if the kernel refuses.
+#[inline(always)]
+pub fn truncate(ctx: &XdpContext, packet: Packet<'_>, len: usize) -> Option<()> {
+    let excess = packet.len() as i32 - len as i32;
+    // SAFETY: a valid context; the old packet is gone.
+    let result = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), -excess) };
+    (result == 0).then_some(())
+}

@@ -1,0 +1,68 @@
+//! Asks the kernel's forwarding table for a way, before anything is rewritten.
+
+use core::mem;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{
+        BPF_FIB_LKUP_RET_BLACKHOLE, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_FWD_DISABLED,
+        BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_NO_SRC_ADDR, BPF_FIB_LKUP_RET_NOT_FWDED,
+        BPF_FIB_LKUP_RET_PROHIBIT, BPF_FIB_LKUP_RET_SUCCESS, BPF_FIB_LKUP_RET_UNREACHABLE,
+        BPF_FIB_LKUP_RET_UNSUPP_LWT, bpf_fib_lookup as Params,
+    },
+    helpers::bpf_fib_lookup,
+    programs::XdpContext,
+};
+use aya_log_ebpf::debug;
+use fastswitch_common::{
+    abi::{Endpoint, Hop},
+    parse::Segment,
+    reason::Reason,
+};
+
+use crate::ctx;
+
+const AF_INET: u8 = 2;
+
+/// The way of `segment`, were it from `source` to `destination`.
+///
+/// # Errors
+/// The reason that stands for the kernel's refusal.
+#[inline(always)]
+pub fn route(
+    ctx: &XdpContext,
+    segment: &Segment,
+    source: Endpoint,
+    destination: Endpoint,
+) -> Result<Hop, Reason> {
+    // SAFETY: made of integers, for which zeroes are valid.
+    let mut params: Params = unsafe { mem::zeroed() };
+    params.family = AF_INET;
+    params.l4_protocol = segment.source.protocol;
+    params.sport = u16::from_ne_bytes(source.port);
+    params.dport = u16::from_ne_bytes(destination.port);
+    params.__bindgen_anon_1.tot_len = segment.total_len;
+    params.__bindgen_anon_2.tos = segment.tos;
+    params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(source.address);
+    params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(destination.address);
+    params.ifindex = ctx::ingress(ctx);
+
+    // SAFETY: a valid context and parameters of the size given.
+    let answer = unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut params, mem::size_of::<Params>() as i32, 0) };
+    let reason = match answer as u32 {
+        BPF_FIB_LKUP_RET_SUCCESS => {
+            return Ok(Hop { ifindex: params.ifindex, destination: params.dmac, source: params.smac });
+        }
+        BPF_FIB_LKUP_RET_BLACKHOLE => Reason::FibBlackhole,
+        BPF_FIB_LKUP_RET_UNREACHABLE => Reason::FibUnreachable,
+        BPF_FIB_LKUP_RET_PROHIBIT => Reason::FibProhibited,
+        BPF_FIB_LKUP_RET_NOT_FWDED => Reason::FibNotForwarded,
+        BPF_FIB_LKUP_RET_FWD_DISABLED => Reason::FibForwardingOff,
+        BPF_FIB_LKUP_RET_UNSUPP_LWT | BPF_FIB_LKUP_RET_NO_SRC_ADDR => Reason::FibUnsupported,
+        BPF_FIB_LKUP_RET_NO_NEIGH => Reason::FibNoNeighbour,
+        BPF_FIB_LKUP_RET_FRAG_NEEDED => Reason::FibTooBig,
+        _ => Reason::Impossible,
+    };
+    debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source.address, destination.address, answer);
+    Err(reason)
+}
