@@ -1,0 +1,170 @@
+//! What goes over the control socket, and what `--json` prints. Extended, never broken: others script against it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// The state of all services, or of one.
+    Status {
+        /// Only this one.
+        service: Option<String>,
+    },
+    /// Make a backend active.
+    Switch {
+        /// Of which service.
+        service: String,
+        /// Which.
+        backend: String,
+        /// Even if it is not eligible.
+        force: bool,
+    },
+    /// Return to the most preferred eligible hot backend.
+    Failback {
+        /// Of which service.
+        service: String,
+    },
+    /// Keep automation from acting.
+    Freeze {
+        /// On which service.
+        service: String,
+        /// For how long, in milliseconds; absent: until `unfreeze`.
+        for_ms: Option<u64>,
+    },
+    /// Let automation act again.
+    Unfreeze {
+        /// On which service.
+        service: String,
+    },
+    /// Put a backend into maintenance or take it out.
+    Maint {
+        /// Of which service.
+        service: String,
+        /// Which.
+        backend: String,
+        /// Into.
+        on: bool,
+    },
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub enum Response {
+    /// The state asked for.
+    Status(Status),
+    /// Carried out.
+    Done {
+        /// What is the case now, in words.
+        message: String,
+    },
+    /// Not carried out.
+    Refused {
+        /// What was asked for, in words.
+        message: String,
+        /// Each reason.
+        reasons: Vec<String>,
+    },
+    /// Names something that does not exist, or is not a request.
+    Invalid {
+        /// What, and what there is instead.
+        message: String,
+    },
+}
+
+/// Everything at a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program that answers.
+    pub version: String,
+    /// Whether a daemon runs.
+    pub daemon: Daemon,
+    /// Interfaces that the program is on.
+    pub interfaces: Vec<Interface>,
+    /// The services, in the configuration's order (without a daemon: in the maps' order).
+    pub services: Vec<Service>,
+    /// Packets that belong to no service, by reason; reasons never met are left out.
+    pub other_counters: BTreeMap<String, u64>,
+    /// Conditions that somebody should look at, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Daemon {
+    /// It answered.
+    Running,
+    /// This was read from the pinned maps.
+    Absent,
+}
+
+/// An interface that the program is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Name.
+    pub name: String,
+    /// `native`, `generic`, or `none` if the program is not on it at the moment.
+    pub xdp: String,
+}
+
+/// A service at a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Name.
+    pub name: String,
+    /// Virtual IP.
+    pub vip: String,
+    /// The port that clients know.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Forwarding mode.
+    pub mode: String,
+    /// Name of the active backend; null while no backend can serve.
+    pub active: Option<String>,
+    /// Name of the backend that packets of existing connections go to; outside an outage the same as `active`.
+    pub target: Option<String>,
+    /// Number of the last decision.
+    pub epoch: u32,
+    /// When the active backend became active, RFC 3339; null if never.
+    pub since: Option<String>,
+    /// Whether automation is frozen.
+    pub frozen: bool,
+    /// Until when, RFC 3339; null: not frozen, or until told.
+    pub frozen_until: Option<String>,
+    /// Why the active backend is active, or why none is.
+    pub reason: String,
+    /// Packets by reason (those never met are left out), and `packets` and `bytes` in all.
+    pub counters: BTreeMap<String, u64>,
+    /// The backends in order of preference.
+    pub backends: Vec<Backend>,
+}
+
+/// A backend at a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Name.
+    pub name: String,
+    /// Where it serves.
+    pub address: String,
+    /// `hot`, `warm` or `cold`.
+    pub tier: String,
+    /// `active`, `standby`, `warm`, `cold`, `starting` or `stopping`.
+    pub role: String,
+    /// `up`, `down` or `unknown`.
+    pub health: String,
+    /// Whether an operator put it into maintenance.
+    pub maintenance: bool,
+    /// Whether it may become active.
+    pub eligible: bool,
+    /// Why not, each reason.
+    pub hold: Vec<String>,
+    /// Round-trip time of the last healthy heartbeat, in microseconds.
+    pub rtt_us: Option<u64>,
+    /// Heartbeat rounds that did not count because the daemon itself was held up.
+    pub stalled_rounds: u64,
+}

@@ -1,0 +1,65 @@
+//! Why the daemon does not start.
+
+use std::net::Ipv4Addr;
+
+use crate::config;
+use crate::control::ServerError;
+use crate::dataplane::DataplaneError;
+use crate::net::NetError;
+use crate::runner::RunnerError;
+
+/// Why the daemon does not start: what, where, what to do next. What packets meet is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is not one.
+    #[error(transparent)]
+    Config(#[from] config::Errors),
+    /// A configured interface is not there.
+    #[error("interface `{name}` of gateway.interfaces does not exist: `ip link` lists those that do")]
+    NoInterface {
+        /// Its name.
+        name: String,
+    },
+    /// Another host has the VIP.
+    #[error("VIP {vip} is taken: a host with MAC address {mac} answers for it on {interface}; remove it there, or set gateway.assign_vip = false if that is intended")]
+    VipTaken {
+        /// Which.
+        vip: Ipv4Addr,
+        /// Who has it.
+        mac: String,
+        /// Where it answers.
+        interface: String,
+    },
+    /// The network refuses.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The kernel refuses.
+    #[error(transparent)]
+    Dataplane(#[from] DataplaneError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The control socket cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The system refuses a thread, a timer, a signal handler.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// Whether the operator's files are at fault, rather than the machine.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::NoInterface { .. })
+    }
+
+    pub(super) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+}

@@ -1,0 +1,169 @@
+//! The gateway's network as the engine needs it: checked before the start, watched ever after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::error::StartError;
+use crate::dataplane::Target;
+use crate::machine::spec::Spec;
+use crate::net::{self, Assigned, Interface, Net, NetError, NextHop, Watch};
+
+/// Everything is read again after this time, in case an event was missed.
+const RESYNC: Duration = Duration::from_secs(5);
+/// An announcement may be lost: it is repeated.
+const ANNOUNCEMENTS: u32 = 3;
+/// Between two announcements.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the network looks like at a moment.
+#[derive(Debug, Clone)]
+pub(super) struct Picture {
+    /// The configured interfaces that exist.
+    pub(super) interfaces: Vec<Interface>,
+    /// Own MAC address of every interface that a next hop is behind.
+    pub(super) macs: BTreeMap<u32, [u8; 6]>,
+    /// Next hop of every backend address that has one.
+    pub(super) next_hops: BTreeMap<Ipv4Addr, NextHop>,
+}
+
+/// A VIP and the interface it belongs on.
+#[derive(Debug, Clone)]
+pub(super) struct VipPlace {
+    pub(super) vip: Ipv4Addr,
+    pub(super) interface: Interface,
+}
+
+/// Reads the interfaces of the configuration.
+pub(super) async fn interfaces(net: &Net, spec: &Spec) -> Result<Vec<Interface>, StartError> {
+    let mut interfaces = Vec::new();
+    for name in &spec.gateway.interfaces {
+        let found = net.interface(name).await?;
+        interfaces.push(found.ok_or_else(|| StartError::NoInterface { name: name.clone() })?);
+    }
+    Ok(interfaces)
+}
+
+/// What the data plane attaches to.
+pub(super) fn targets(interfaces: &[Interface]) -> Vec<Target> {
+    let target = |interface: &Interface| Target {
+        name: interface.name.clone(),
+        ifindex: interface.ifindex,
+        program: interface.xdp.as_ref().map(|xdp| xdp.program_id),
+    };
+    interfaces.iter().map(target).collect()
+}
+
+/// Where each VIP belongs.
+pub(super) async fn vip_places(
+    net: &Net,
+    spec: &Spec,
+    interfaces: &[Interface],
+) -> Result<Vec<VipPlace>, StartError> {
+    if !spec.gateway.assign_vip {
+        return Ok(Vec::new());
+    }
+    let default_route = net.default_route().await?;
+    let vips: BTreeSet<Ipv4Addr> = spec.services.iter().map(|service| service.vip).collect();
+    let place = |vip| {
+        let interface = net::vip_interface(vip, interfaces, default_route)?.clone();
+        Some(VipPlace { vip, interface })
+    };
+    Ok(vips.into_iter().filter_map(place).collect())
+}
+
+/// Refuses VIPs that another host answers for. Those that this host has already are not asked about.
+pub(super) async fn check_conflicts(net: &Net, places: &[VipPlace]) -> Result<(), StartError> {
+    let own: BTreeSet<Ipv4Addr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
+    for (interface, vips) in by_interface(places.iter().filter(|place| !own.contains(&place.vip))) {
+        if !interface.up {
+            tracing::warn!(interface = interface.name, "is down: cannot ask whether another host has its VIPs");
+            continue;
+        }
+        if let Some((&vip, mac)) = net::conflicts(interface, &vips).await?.first_key_value() {
+            return Err(StartError::VipTaken { vip, mac: mac.to_string(), interface: interface.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Puts the VIPs on their interfaces. Returns those that were not there before.
+pub(super) async fn assign(net: &Net, places: &[VipPlace]) -> Result<Vec<VipPlace>, NetError> {
+    let mut new = Vec::new();
+    for place in places {
+        if net.owner(place.vip).await?.is_some() {
+            continue;
+        }
+        if net.assign(place.vip, place.interface.ifindex).await? == Assigned::New {
+            new.push(place.clone());
+        }
+    }
+    Ok(new)
+}
+
+/// Announces VIPs, a few times, on the current runtime.
+pub(super) fn announce(places: Vec<VipPlace>) {
+    if places.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        for _ in 0..ANNOUNCEMENTS {
+            for (interface, vips) in by_interface(places.iter()) {
+                if let Err(error) = net::announce(interface, &vips).await {
+                    tracing::warn!(%error, "VIPs not announced: neighbours may use an old address for a while");
+                }
+            }
+            tokio::time::sleep(ANNOUNCE_INTERVAL).await;
+        }
+    });
+}
+
+fn by_interface<'a>(places: impl Iterator<Item = &'a VipPlace>) -> Vec<(&'a Interface, Vec<Ipv4Addr>)> {
+    let mut groups: BTreeMap<u32, (&Interface, Vec<Ipv4Addr>)> = BTreeMap::new();
+    for place in places {
+        groups.entry(place.interface.ifindex).or_insert((&place.interface, Vec::new())).1.push(place.vip);
+    }
+    groups.into_values().collect()
+}
+
+/// Takes a picture now.
+pub(super) async fn picture(net: &Net, spec: &Spec) -> Result<Picture, NetError> {
+    let mut interfaces = Vec::new();
+    for name in &spec.gateway.interfaces {
+        interfaces.extend(net.interface(name).await?);
+    }
+    let addresses: BTreeSet<Ipv4Addr> = spec
+        .services
+        .iter()
+        .flat_map(|service| service.backends.iter().map(|backend| *backend.address.ip()))
+        .collect();
+    let addresses: Vec<Ipv4Addr> = addresses.into_iter().collect();
+    let found = net.next_hops(&addresses).await?;
+    let next_hops: BTreeMap<Ipv4Addr, NextHop> =
+        addresses.into_iter().zip(found).filter_map(|(address, hop)| Some((address, hop?))).collect();
+    let macs = interfaces.iter().map(|interface| (interface.ifindex, interface.mac.0)).collect();
+    Ok(Picture { interfaces, macs, next_hops })
+}
+
+/// Sends a picture after every change of the network, and now and then without one, until nobody takes them.
+pub(super) async fn watch(net: Net, mut events: Watch, spec: Spec, pictures: mpsc::Sender<Picture>) {
+    loop {
+        match picture(&net, &spec).await {
+            Ok(picture) => {
+                if pictures.send(picture).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot read the network's state; trying again"),
+        }
+        match tokio::time::timeout(RESYNC, events.changed()).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "network events are lost; reading everything now and then instead");
+                tokio::time::sleep(RESYNC).await;
+            }
+        }
+    }
+}
