@@ -1,0 +1,165 @@
+//! The way to an address: the kernel's route, and the Ethernet address of the machine it names.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use nix::errno::Errno;
+use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia};
+
+use super::{Mac, Net, NetError, answer, answers, interface};
+
+/// Route requests under way at once: few enough that their answers fit into the socket's buffer.
+const WINDOW: usize = 32;
+
+const TABLE_FULL: &str = "the kernel's neighbour table is full; raise net.ipv4.neigh.default.gc_thresh3";
+
+/// Where a packet leaves the gateway, and to which machine on that link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NextHop {
+    /// The interface it leaves by.
+    pub ifindex: u32,
+    /// The machine that takes it there.
+    pub mac: Mac,
+}
+
+/// A route's answer: the interface, and the address (the destination's or a router's) to resolve on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Way {
+    ifindex: u32,
+    address: IpAddr,
+}
+
+impl Net {
+    /// The next hop toward `to`, as a packet of the gateway itself would take it. None when there is no unicast
+    /// route, when the route tunnels, when `to` is the gateway's own, or when the neighbour is not resolved
+    /// (see [`Self::resolve`]). For many addresses ask [`Self::next_hops`].
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn next_hop(&self, to: Ipv4Addr) -> Result<Option<NextHop>, NetError> {
+        Ok(self.next_hops(&[to]).await?.into_iter().next().flatten())
+    }
+
+    /// The next hop toward each of `to`, in that order; see [`Self::next_hop`]. Lists the neighbours once.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn next_hops(&self, to: &[Ipv4Addr]) -> Result<Vec<Option<NextHop>>, NetError> {
+        let distinct: HashSet<Ipv4Addr> = to.iter().copied().collect();
+        let ways: HashMap<Ipv4Addr, Option<Way>> = stream::iter(distinct)
+            .map(|to| async move { Ok::<_, NetError>((to, self.way(to).await?)) })
+            .buffer_unordered(WINDOW)
+            .try_collect()
+            .await?;
+        let neighbours = self.neighbours().await?;
+        let next_hop = |to: &Ipv4Addr| {
+            let way = ways.get(to).copied().flatten()?;
+            neighbours.get(&way).map(|mac| NextHop { ifindex: way.ifindex, mac: *mac })
+        };
+        Ok(to.iter().map(next_hop).collect())
+    }
+
+    /// Asks the kernel to find out (again) the Ethernet address of the next hop toward `to`. It does so on its own
+    /// time: [`super::Watch`] tells when. Does nothing where [`Self::next_hop`] knows no way.
+    ///
+    /// # Errors
+    /// Without CAP_NET_ADMIN, or when the kernel does not answer.
+    pub async fn resolve(&self, to: Ipv4Addr) -> Result<(), NetError> {
+        let Some(way) = self.way(to).await? else {
+            return Ok(());
+        };
+        let request = self
+            .handle
+            .neighbours()
+            .add(way.ifindex, way.address)
+            .state(NeighbourState::None)
+            .flags(NeighbourFlags::Use)
+            .replace();
+        answer(request.execute()).await.map_err(|error| {
+            let full = error.raw_os_error() == Some(Errno::ENOBUFS as i32);
+            let source = if full { io::Error::other(TABLE_FULL) } else { error };
+            NetError::new(
+                format_args!("resolve {} on {}", way.address, interface::label(way.ifindex)),
+                "CAP_NET_ADMIN",
+                source,
+            )
+        })
+    }
+
+    async fn way(&self, to: Ipv4Addr) -> Result<Option<Way>, NetError> {
+        let question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build();
+        match answers(self.handle.route().get(question).execute()).await {
+            Ok(routes) => Ok(routes.first().and_then(|route| parse_way(to, route))),
+            Err(error) if says_no_route(&error) => Ok(None),
+            Err(source) => {
+                Err(NetError::new(format_args!("look up the route to {to}"), "CAP_NET_ADMIN", source))
+            }
+        }
+    }
+
+    async fn neighbours(&self) -> Result<HashMap<Way, Mac>, NetError> {
+        let messages = answers(self.handle.neighbours().get().execute())
+            .await
+            .map_err(|source| NetError::new("list neighbours", "CAP_NET_ADMIN", source))?;
+        Ok(messages.iter().filter_map(parse_neighbour).collect())
+    }
+}
+
+/// The kernel reports unreachable, prohibit, blackhole and absent routes as errors of the lookup.
+fn says_no_route(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
+    )
+}
+
+fn parse_way(to: Ipv4Addr, route: &RouteMessage) -> Option<Way> {
+    if route.header.kind != RouteType::Unicast {
+        return None;
+    }
+    let (mut ifindex, mut address) = (None, IpAddr::V4(to));
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => ifindex = Some(*index),
+            RouteAttribute::Gateway(RouteAddress::Inet(router)) => address = (*router).into(),
+            // IPv4 routes may lead over IPv6 routers (RFC 5549).
+            RouteAttribute::Via(RouteVia::Inet6(router)) => address = (*router).into(),
+            // The packet would have to be wrapped first.
+            RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => return None,
+            _ => {}
+        }
+    }
+    Some(Way { ifindex: ifindex?, address })
+}
+
+fn parse_neighbour(message: &NeighbourMessage) -> Option<(Way, Mac)> {
+    let usable = matches!(
+        message.header.state,
+        NeighbourState::Reachable
+            | NeighbourState::Stale
+            | NeighbourState::Delay
+            | NeighbourState::Probe
+            | NeighbourState::Permanent
+            | NeighbourState::Noarp
+    );
+    if !usable {
+        return None;
+    }
+    let (mut address, mut mac) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some(IpAddr::V4(*ip)),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => address = Some(IpAddr::V6(*ip)),
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = <[u8; 6]>::try_from(bytes.as_slice()).ok(),
+            _ => {}
+        }
+    }
+    let mac = mac.filter(|mac| *mac != [0; 6])?;
+    Some((Way { ifindex: message.header.ifindex, address: address? }, Mac(mac)))
+}

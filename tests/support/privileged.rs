@@ -1,0 +1,14 @@
+//! Tests that need root. Without it they are shown as ignored; where CI is set, they fail instead, so that a green
+//! run never means that they did not run.
+
+use libtest_mimic::{Failed, Trial};
+
+/// A test that runs as root only.
+pub(crate) fn trial(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    let root = nix::unistd::geteuid().is_root();
+    let ci = std::env::var_os("CI").is_some();
+    let guarded = move || {
+        if root { run() } else { Err("needs root: network namespaces cannot be made without".into()) }
+    };
+    Trial::test(name, guarded).with_ignored_flag(!root && !ci)
+}
