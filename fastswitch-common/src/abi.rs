@@ -55,7 +55,17 @@ pub mod map {
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them.
     pub const ALL: [&str; 12] = [
-        META, SERVICES, ORIGINS, SWITCH, BACKENDS, PORTS, DIRECT, DIRECT_SEEN, CLIENTS, COUNTERS, SERVICE_INFO,
+        META,
+        SERVICES,
+        ORIGINS,
+        SWITCH,
+        BACKENDS,
+        PORTS,
+        DIRECT,
+        DIRECT_SEEN,
+        CLIENTS,
+        COUNTERS,
+        SERVICE_INFO,
         BACKEND_INFO,
     ];
 }
@@ -354,7 +364,7 @@ impl Flow {
             client_port: client.port,
             backend_port: backend.port,
             protocol: client.protocol,
-            _pad: [0; 3],
+            _pad: [0, 0, 0],
         }
     }
 }
