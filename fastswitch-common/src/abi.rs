@@ -373,7 +373,7 @@ impl Flow {
             client_port: client.port,
             backend_port: backend.port,
             protocol: client.protocol,
-            _pad: [0; 3],
+            _pad: [0, 0, 0],
         }
     }
 }

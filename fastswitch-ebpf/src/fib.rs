@@ -1,6 +1,6 @@
 //! Asks the kernel's forwarding table for a way, before anything is rewritten.
 
-use core::mem;
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -23,6 +23,9 @@ use fastswitch_common::{
 use crate::ctx;
 
 const AF_INET: u8 = 2;
+/// Length of the kernel's parameters in words.
+const WORDS: usize = size_of::<Params>() / 8;
+const _: () = assert!(size_of::<Params>() == 8 * WORDS && align_of::<Params>() <= 8);
 
 /// The way of `segment`, were it from `source` to `destination`.
 ///
@@ -35,8 +38,14 @@ pub fn route(
     source: Endpoint,
     destination: Endpoint,
 ) -> Result<Hop, Reason> {
-    // SAFETY: made of integers, for which zeroes are valid.
-    let mut params: Params = unsafe { mem::zeroed() };
+    let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
+    for word in 0..WORDS {
+        // Word by word: LLVM makes a plainer zeroing into a call that writes byte by byte.
+        // SAFETY: inside the array.
+        unsafe { words.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+    }
+    // SAFETY: initialised, as long and as aligned as the parameters, which are made of integers.
+    let params = unsafe { &mut *words.as_mut_ptr().cast::<Params>() };
     params.family = AF_INET;
     params.l4_protocol = segment.source.protocol;
     params.sport = u16::from_ne_bytes(source.port);
@@ -48,7 +57,7 @@ pub fn route(
     params.ifindex = ctx::ingress(ctx);
 
     // SAFETY: a valid context and parameters of the size given.
-    let answer = unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut params, mem::size_of::<Params>() as i32, 0) };
+    let answer = unsafe { bpf_fib_lookup(ctx.as_ptr(), params, size_of::<Params>() as i32, 0) };
     let reason = match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
             return Ok(Hop { ifindex: params.ifindex, destination: params.dmac, source: params.smac });

@@ -87,8 +87,7 @@ fn learn_client(ctx: &XdpContext, packet: &Packet<'_>, segment: &Segment) {
         return;
     };
     let ethernet = ethernet.back();
-    let hop =
-        Hop { ifindex: ctx::ingress(ctx), destination: ethernet.destination, source: ethernet.source };
+    let hop = Hop { ifindex: ctx::ingress(ctx), destination: ethernet.destination, source: ethernet.source };
     let client = segment.source.address;
     // SAFETY: entries are replaced whole; one that is just being reused reads as a different hop, which is then written.
     if unsafe { CLIENTS.get(client) } != Some(&hop) {
@@ -105,4 +104,3 @@ fn forget_direct(segment: &Segment, backend: Endpoint, row: u32) {
         let _ = DIRECT.remove(Flow::between(segment.source, backend));
     }
 }
-

@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin,
-        Port, Service, ServiceInfo,
+        Backend, BackendInfo, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta,
+        Origin, Port, Service, ServiceInfo,
     },
     word::SwitchWord,
 };

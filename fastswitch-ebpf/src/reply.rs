@@ -47,7 +47,8 @@ fn to_client(
         }
         Err(reason) => return Err(reason),
     };
-    rewrite::rename(&mut packet, segment, End::Source, vip.address, vip.port, &hop).ok_or(Reason::Impossible)?;
+    rewrite::rename(&mut packet, segment, End::Source, vip.address, vip.port, &hop)
+        .ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }
 
