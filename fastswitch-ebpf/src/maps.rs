@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta,
+        Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta,
         Origin, Port, Service, ServiceInfo,
     },
     word::SwitchWord,
@@ -16,8 +16,7 @@ use fastswitch_common::{
 
 /// Backends of all services.
 const ROWS: u32 = MAX_SERVICES * MAX_BACKENDS;
-/// Entries of the maps that remember clients. When full, the one unused for longest goes.
-const CLIENTS_KEPT: u32 = 1 << 16;
+
 
 #[map]
 pub static META: Array<Meta> = Array::with_max_entries(1, 0);

@@ -1,3 +1,7 @@
 //! The `fastswitch` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fastswitch::cli::main()
+}

@@ -13,6 +13,7 @@ use fastswitch_common::abi::map;
 use super::Target;
 use super::error::DataplaneError;
 use super::object::{OBJECT, PROGRAM};
+use super::packet_log;
 use super::pins::{LINK_PREFIX, entries, is_link};
 use super::tables::chain;
 
@@ -33,13 +34,18 @@ pub(super) struct Program {
 
 impl Program {
     /// Loads the program, with the maps pinned in `directory`; maps that are not there yet are made and pinned.
-    pub(super) fn load(directory: &Path) -> Result<Self, DataplaneError> {
+    pub(super) fn load(directory: &Path, packet_log: Option<tracing::Level>) -> Result<Self, DataplaneError> {
+        let level = packet_log::code(packet_log);
         let mut loader = EbpfLoader::new();
+        loader.override_global(aya_log::LEVEL, &level, true);
         for name in map::ALL {
             loader.map_pin_path(name, directory.join(name));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| load_failed(&error))?;
         xdp(&mut ebpf)?.load().map_err(|error| load_failed(&error))?;
+        if packet_log.is_some() {
+            packet_log::follow(&mut ebpf);
+        }
         Ok(Self { ebpf })
     }
 

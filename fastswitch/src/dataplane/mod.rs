@@ -7,6 +7,8 @@ mod attach;
 mod error;
 mod lock;
 mod object;
+mod packet_log;
+mod pinned;
 mod pins;
 mod plan;
 mod tables;
@@ -22,11 +24,12 @@ use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
 
 pub use attach::Attached;
 pub use error::DataplaneError;
-pub use lock::Lock;
+pub use pinned::{Pinned, PinnedBackend, PinnedService};
 pub use pins::{DEFAULT_PIN_DIR, detach};
+use lock::Lock;
 use plan::Plan;
 pub use plan::{Adopted, text};
-pub use tables::Tables;
+use tables::Tables;
 
 /// An interface to attach to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,28 +53,25 @@ pub struct Dataplane {
 
 impl Dataplane {
     /// Takes the pins under `pin_dir` over, or makes them, and loads the program. What packets meet does not
-    /// change until [`Dataplane::commit`] and [`Dataplane::attach`].
+    /// change until [`Dataplane::commit`] and [`Dataplane::attach`]. `packet_log` asks for messages of the program
+    /// itself, down to that level; they are logged on the current tokio runtime.
     ///
     /// # Errors
     /// No privilege, no bpffs, another daemon on the same pins, pins of another version, no room for the services.
-    pub fn open(pin_dir: &Path, spec: &spec::Spec) -> Result<Self, DataplaneError> {
+    pub fn open(
+        pin_dir: &Path,
+        spec: &spec::Spec,
+        packet_log: Option<tracing::Level>,
+    ) -> Result<Self, DataplaneError> {
         pins::mount_if_needed(pin_dir)?;
         let directory = pins::prepare(pin_dir)?;
         let lock = Lock::take(&directory)?;
         pins::check(&directory)?;
-        let program = attach::Program::load(&directory)?;
+        let program = attach::Program::load(&directory, packet_log)?;
         let mut tables = Tables::open(&directory)?;
         tables.write_meta(Meta::current(std::process::id()))?;
         let plan = Plan::new(&tables, spec)?;
         Ok(Self { directory, tables, program, plan, _lock: lock })
-    }
-
-    /// Checks that [`Dataplane::attach`] would not meet somebody else's program.
-    ///
-    /// # Errors
-    /// A foreign program on one of the interfaces, by name and id.
-    pub fn check_targets(&self, targets: &[Target]) -> Result<(), DataplaneError> {
-        attach::check_foreign(&self.directory, targets)
     }
 
     /// What an earlier daemon, or the command line, left behind, by service.
@@ -123,6 +123,14 @@ impl Dataplane {
     pub fn store_next_hop(&self, service: ServiceId, backend: BackendId, next_hop: NextHopWord) {
         let place = &self.plan.places[service.0];
         self.tables.next_hops.store(abi::row(place.slot, place.rows[backend.0]), next_hop.0);
+    }
+
+    /// The table of interfaces that packets leave by.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn ports(&self) -> Result<Vec<Port>, DataplaneError> {
+        (0..abi::MAX_PORTS).map(|index| self.tables.port(index)).collect()
     }
 
     /// Writes the table of interfaces that packets leave by. A row is complete before a next hop names it.
@@ -182,6 +190,20 @@ impl Dataplane {
     pub fn service_info(&self, service: ServiceId) -> Result<ServiceInfo, DataplaneError> {
         self.tables.service(self.plan.places[service.0].slot)
     }
+}
+
+/// Checks that [`Dataplane::attach`] would not meet somebody else's program.
+///
+/// # Errors
+/// A foreign program on one of the interfaces, by name and id.
+pub fn check_foreign(pin_dir: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+    attach::check_foreign(&pins::directory(pin_dir), targets)
+}
+
+/// Whether a daemon has left pins of this version in `pin_dir`.
+#[must_use]
+pub fn is_pinned(pin_dir: &Path) -> bool {
+    pins::directory(pin_dir).join(abi::map::META).exists()
 }
 
 /// The number by which a cause is kept.

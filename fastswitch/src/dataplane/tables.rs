@@ -111,6 +111,14 @@ impl Tables {
         get(&self.backend_info, row, map::BACKEND_INFO)
     }
 
+    /// A row of the table of interfaces that packets leave by.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn port(&self, index: u32) -> Result<Port, DataplaneError> {
+        get(&self.ports, index, map::PORTS)
+    }
+
     /// The VIP endpoints known to the program.
     ///
     /// # Errors

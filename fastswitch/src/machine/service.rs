@@ -144,6 +144,11 @@ impl Machine {
                 if is_active && state == State::Down {
                     self.open_incident();
                 }
+                if is_active && state == State::Up && self.cause == Cause::Forced {
+                    // The heartbeats agree with the operator now; from here on they count again.
+                    self.cause = Cause::Operator;
+                    effects.push(Effect::NoteCause(self.cause));
+                }
                 // The switch goes first, the news after it: see the order of effects below.
                 let mut news = Vec::new();
                 self.tell(self.incident, Event::Health { backend: id, state, failure }, &mut news);
@@ -190,6 +195,12 @@ impl Machine {
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Whether automation acts.
+    #[must_use]
+    pub fn freeze(&self) -> Freeze {
+        self.freeze
     }
 
     /// Compares what is with what should be, and acts.

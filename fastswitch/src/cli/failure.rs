@@ -1,0 +1,65 @@
+//! How a command fails: what is printed, and the exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::control::wire::Response;
+use crate::engine::StartError;
+
+/// A command that came to nothing.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    reasons: Vec<String>,
+    usage: bool,
+}
+
+impl Failure {
+    /// Exit code 1.
+    pub(super) fn failed(error: impl fmt::Display) -> Self {
+        Self { message: error.to_string(), reasons: Vec::new(), usage: false }
+    }
+
+    /// Exit code 2.
+    pub(super) fn usage(error: impl fmt::Display) -> Self {
+        Self { message: error.to_string(), reasons: Vec::new(), usage: true }
+    }
+
+    pub(super) fn start(error: StartError) -> Self {
+        if error.is_configuration() { Self::usage(error) } else { Self::failed(error) }
+    }
+
+    /// An answer other than the one hoped for.
+    pub(super) fn response(response: Response) -> Self {
+        match response {
+            Response::Refused { message, reasons } => Self { message, reasons, usage: false },
+            Response::Invalid { message } => Self::usage(message),
+            Response::Done { message } => Self::failed(format!("unexpected answer: {message}")),
+            Response::Status(_) => Self::failed("unexpected answer: a status"),
+        }
+    }
+
+    pub(super) fn is_usage(&self) -> bool {
+        self.usage
+    }
+
+    pub(super) fn code(&self) -> ExitCode {
+        ExitCode::from(if self.usage { 2 } else { 1 })
+    }
+
+    pub(super) fn print(&self, json: bool) {
+        if json {
+            let error = serde_json::json!({ "error": self.message, "reasons": self.reasons });
+            eprintln!("{error}");
+        } else {
+            eprintln!("{self}");
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fastswitch: {}", self.message)?;
+        self.reasons.iter().try_for_each(|reason| write!(f, "\n  {reason}"))
+    }
+}

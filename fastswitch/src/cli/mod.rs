@@ -1,0 +1,147 @@
+//! The command line. It refuses to decide anything: it asks the daemon, or without one the pinned maps, and prints.
+
+mod args;
+mod check;
+mod failure;
+mod table;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::control::wire::{Request, Response, Status};
+use crate::control::{self, ClientError};
+use crate::{dataplane, engine, offline, telemetry};
+use args::{Args, Command, Places};
+use failure::Failure;
+
+/// How often `--watch` looks.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let json = args.command.is_json();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(json);
+            failure.code()
+        }
+    }
+}
+
+fn dispatch(args: &Args) -> Result<(), Failure> {
+    let places = &args.places;
+    match &args.command {
+        Command::Run { config, log_format, packet_log } => {
+            telemetry::start(*log_format);
+            let options = engine::Options {
+                config: config.clone(),
+                pin_dir: places.pin_dir.clone(),
+                socket: places.socket.clone(),
+                state_dir: places.state_dir.clone(),
+                packet_log: *packet_log,
+            };
+            engine::run(&options).map_err(Failure::start)
+        }
+        Command::Check { config } => check::check(config),
+        Command::Status { service, json, watch } => {
+            let request = Request::Status { service: service.clone() };
+            if *watch { watch_status(places, &request, *json) } else { print_status(places, &request, *json) }
+        }
+        Command::Switch { service, backend, force } => {
+            steer(places, &Request::Switch { service: service.clone(), backend: backend.clone(), force: *force })
+        }
+        Command::Failback { service } => steer(places, &Request::Failback { service: service.clone() }),
+        Command::Freeze { service, r#for } => {
+            let for_ms = r#for.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+            steer(places, &Request::Freeze { service: service.clone(), for_ms })
+        }
+        Command::Unfreeze { service } => steer(places, &Request::Unfreeze { service: service.clone() }),
+        Command::Maint { service, backend, state } => {
+            let on = *state == args::OnOff::On;
+            steer(places, &Request::Maint { service: service.clone(), backend: backend.clone(), on })
+        }
+        Command::Detach => detach(places),
+    }
+}
+
+/// Asks the daemon; without one, the pinned maps.
+fn ask(places: &Places, request: &Request) -> Result<Response, Failure> {
+    match control::ask(&places.socket, request) {
+        Ok(response) => Ok(response),
+        Err(ClientError::Absent(_)) => offline::carry_out(&places.pin_dir, request).map_err(Failure::failed),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+fn steer(places: &Places, request: &Request) -> Result<(), Failure> {
+    match ask(places, request)? {
+        Response::Done { message } => {
+            say(&message);
+            Ok(())
+        }
+        other => Err(Failure::response(other)),
+    }
+}
+
+fn status(places: &Places, request: &Request) -> Result<Status, Failure> {
+    match ask(places, request)? {
+        Response::Status(status) => Ok(status),
+        other => Err(Failure::response(other)),
+    }
+}
+
+fn print_status(places: &Places, request: &Request, json: bool) -> Result<(), Failure> {
+    let status = status(places, request)?;
+    say(&render(&status, json)?);
+    Ok(())
+}
+
+/// On a terminal a picture that is painted anew; into a pipe, a new block for each change.
+fn watch_status(places: &Places, request: &Request, json: bool) -> Result<(), Failure> {
+    let terminal = std::io::stdout().is_terminal() && !json;
+    let mut last = String::new();
+    loop {
+        let text = match status(places, request) {
+            Ok(status) => render(&status, json)?,
+            Err(failure) if failure.is_usage() => return Err(failure),
+            Err(failure) => failure.to_string(),
+        };
+        if terminal {
+            // Home, the text with each line's rest cleared, then everything below it: no flicker.
+            say(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")));
+        } else if text != last {
+            say(&text);
+            last = text;
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+fn render(status: &Status, json: bool) -> Result<String, Failure> {
+    if json { serde_json::to_string(status).map_err(Failure::failed) } else { Ok(table::status(status)) }
+}
+
+fn detach(places: &Places) -> Result<(), Failure> {
+    let was_pinned = dataplane::is_pinned(&places.pin_dir);
+    let vips = engine::detach(&places.pin_dir).map_err(Failure::start)?;
+    for vip in vips {
+        say(&format!("VIP {vip} removed"));
+    }
+    say(if was_pinned { "program and pins removed" } else { "nothing was pinned" });
+    Ok(())
+}
+
+/// Prints a line. Whoever closed the pipe does not want to know, so this process ends quietly.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if written.is_err() {
+        std::process::exit(0);
+    }
+}

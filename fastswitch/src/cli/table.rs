@@ -1,0 +1,134 @@
+//! `status` for people.
+
+use std::fmt::Write as _;
+
+use crate::control::wire::{Backend, Daemon, Service, Status};
+
+const HEADER: [&str; 7] = ["", "BACKEND", "ADDRESS", "TIER", "ROLE", "HEALTH", "RTT"];
+
+/// The whole state as text, without a final line break.
+pub(super) fn status(status: &Status) -> String {
+    let mut text = String::new();
+    let daemon = match status.daemon {
+        Daemon::Running => "daemon running",
+        Daemon::Absent => "NO DAEMON",
+    };
+    let interfaces: Vec<String> =
+        status.interfaces.iter().map(|interface| format!("{} {}", interface.name, interface.xdp)).collect();
+    let _ = writeln!(text, "fastswitch {}  {daemon}  {}", status.version, interfaces.join(", "));
+    for warning in &status.warnings {
+        let _ = writeln!(text, "WARNING: {warning}");
+    }
+    for service in &status.services {
+        text.push('\n');
+        describe(&mut text, service);
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn describe(text: &mut String, service: &Service) {
+    let active = service.active.as_deref().unwrap_or("NONE");
+    let _ = write!(
+        text,
+        "{}  {}:{}/{}  {}  active: {active}  epoch {}",
+        service.name, service.vip, service.port, service.protocol, service.mode, service.epoch
+    );
+    if let Some(since) = &service.since {
+        let _ = write!(text, "  since {since}");
+    }
+    text.push('\n');
+    let _ = writeln!(text, "  {}", service.reason);
+    if service.frozen {
+        let until = service.frozen_until.as_deref().unwrap_or("`unfreeze`");
+        let _ = writeln!(text, "  FROZEN until {until}");
+    }
+    table(text, service);
+    let counters: Vec<String> = service.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let _ = writeln!(text, "  {}", counters.join(", "));
+}
+
+fn table(text: &mut String, service: &Service) {
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    rows.extend(service.backends.iter().map(|backend| row(service, backend)));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let notes = std::iter::once(String::new()).chain(service.backends.iter().map(note));
+    for (row, note) in rows.iter().zip(notes) {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, " {cell:<width$} ");
+        }
+        line.push_str(&note);
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+fn row(service: &Service, backend: &Backend) -> [String; 7] {
+    let mark = if service.target.as_ref() == Some(&backend.name) { "*" } else { "" };
+    let rtt = backend.rtt_us.filter(|_| backend.health == "up").map(|rtt| format!("{rtt} us")).unwrap_or_default();
+    [mark, &backend.name, &backend.address, &backend.tier, &backend.role, &backend.health, &rtt].map(str::to_owned)
+}
+
+/// Why it could not become active.
+fn note(backend: &Backend) -> String {
+    backend.hold.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_at_a_glance() {
+        let backend = |name: &str, role: &str, health: &str, hold: &[&str]| Backend {
+            name: name.to_owned(),
+            address: "10.0.0.1:80".to_owned(),
+            tier: "hot".to_owned(),
+            role: role.to_owned(),
+            health: health.to_owned(),
+            maintenance: false,
+            eligible: hold.is_empty(),
+            hold: hold.iter().map(|&hold| hold.to_owned()).collect(),
+            rtt_us: Some(213),
+            stalled_rounds: 0,
+        };
+        let service = Service {
+            name: "asr".to_owned(),
+            vip: "10.0.0.9".to_owned(),
+            port: 7860,
+            protocol: "tcp".to_owned(),
+            mode: "nat".to_owned(),
+            active: Some("primary".to_owned()),
+            target: Some("primary".to_owned()),
+            epoch: 3,
+            since: None,
+            frozen: false,
+            frozen_until: None,
+            reason: "first in the configuration".to_owned(),
+            counters: [("packets".to_owned(), 5)].into(),
+            backends: vec![
+                backend("primary", "active", "up", &[]),
+                backend("standby", "standby", "down", &["down: connection refused"]),
+            ],
+        };
+        let status = Status {
+            version: "1.0.0".to_owned(),
+            daemon: Daemon::Running,
+            interfaces: Vec::new(),
+            services: vec![service],
+            other_counters: [].into(),
+            warnings: Vec::new(),
+        };
+        let expected = "\
+fastswitch 1.0.0  daemon running
+
+asr  10.0.0.9:7860/tcp  nat  active: primary  epoch 3
+  first in the configuration
+     BACKEND  ADDRESS      TIER  ROLE     HEALTH  RTT
+  *  primary  10.0.0.1:80  hot   active   up      213 us
+     standby  10.0.0.1:80  hot   standby  down            down: connection refused
+  packets 5";
+        assert_eq!(self::status(&status), expected);
+    }
+}

@@ -1,0 +1,143 @@
+//! The pinned maps without a daemon, for the command line: to read, or, under the lock, to steer.
+
+use std::path::{Path, PathBuf};
+
+use fastswitch_common::abi::{self, Backend, BackendInfo, Counters, MAX_BACKENDS, NO_SERVICE, ServiceInfo};
+use fastswitch_common::word::SwitchWord;
+
+use super::error::DataplaneError;
+use super::lock::Lock;
+use super::pins::{self, LINK_PREFIX};
+use super::tables::Tables;
+
+/// The pinned maps of one directory.
+pub struct Pinned {
+    directory: PathBuf,
+    tables: Tables,
+    _lock: Option<Lock>,
+}
+
+/// A service as the maps have it.
+#[derive(Debug, Clone)]
+pub struct PinnedService {
+    slot: u32,
+    /// What is kept about it.
+    pub info: ServiceInfo,
+    /// Where packets go.
+    pub word: SwitchWord,
+    /// The rows in use.
+    pub backends: Vec<PinnedBackend>,
+}
+
+/// A backend as the maps have it.
+#[derive(Debug, Clone)]
+pub struct PinnedBackend {
+    /// Its number in the switch word.
+    pub row: u8,
+    /// Where it serves.
+    pub backend: Backend,
+    /// What is kept about it.
+    pub info: BackendInfo,
+}
+
+impl Pinned {
+    /// Opens the maps to read them.
+    ///
+    /// # Errors
+    /// Nothing is pinned, or by another version.
+    pub fn read(pin_dir: &Path) -> Result<Self, DataplaneError> {
+        let directory = pins::existing(pin_dir)?;
+        Ok(Self { tables: Tables::open(&directory)?, directory, _lock: None })
+    }
+
+    /// Opens the maps to change them; keeps daemons from starting meanwhile.
+    ///
+    /// # Errors
+    /// As [`Pinned::read`], or a daemon holds them.
+    pub fn write(pin_dir: &Path) -> Result<Self, DataplaneError> {
+        let directory = pins::existing(pin_dir)?;
+        let lock = Lock::take(&directory)?;
+        Ok(Self { tables: Tables::open(&directory)?, directory, _lock: Some(lock) })
+    }
+
+    /// The services.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn services(&self) -> Result<Vec<PinnedService>, DataplaneError> {
+        self.tables.used_slots()?.into_iter().map(|(slot, info)| self.service(slot, info)).collect()
+    }
+
+    fn service(&self, slot: u32, info: ServiceInfo) -> Result<PinnedService, DataplaneError> {
+        let mut backends = Vec::new();
+        for row in 0..MAX_BACKENDS as u8 {
+            let index = abi::row(slot, row);
+            let backend = self.tables.backend(index)?;
+            if backend.used != 0 {
+                backends.push(PinnedBackend { row, backend, info: self.tables.backend_info(index)? });
+            }
+        }
+        Ok(PinnedService { slot, info, word: self.tables.switch_word(slot), backends })
+    }
+
+    /// Names of the interfaces that have a link.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn interfaces(&self) -> Result<Vec<String>, DataplaneError> {
+        let links = pins::entries(&self.directory)?.into_iter().filter(|pin| pins::is_link(pin));
+        let name = |pin: PathBuf| {
+            let name = pin.file_name()?.to_str()?.strip_prefix(LINK_PREFIX)?.replace(':', ".");
+            Some(name)
+        };
+        let mut names: Vec<String> = links.filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// A service's counters, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn counters(&self, service: &PinnedService) -> Result<Counters, DataplaneError> {
+        self.tables.counters(service.slot)
+    }
+
+    /// Counters of packets that belong to no service.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn other_counters(&self) -> Result<Counters, DataplaneError> {
+        self.tables.counters(NO_SERVICE)
+    }
+
+    /// Stores a service's switch word.
+    pub fn store(&self, service: &PinnedService, word: SwitchWord) {
+        self.tables.switch.store(service.slot, word.0);
+    }
+
+    /// Changes what is kept about a service.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn update_service(
+        &mut self,
+        service: &PinnedService,
+        change: impl FnOnce(&mut ServiceInfo),
+    ) -> Result<(), DataplaneError> {
+        self.tables.update_service(service.slot, change)
+    }
+
+    /// Changes what is kept about a backend.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn update_backend(
+        &mut self,
+        service: &PinnedService,
+        backend: &PinnedBackend,
+        change: impl FnOnce(&mut BackendInfo),
+    ) -> Result<(), DataplaneError> {
+        self.tables.update_backend(abi::row(service.slot, backend.row), change)
+    }
+}

@@ -1,0 +1,262 @@
+//! From a configuration file to a running driver. Everything that can be refused is refused before the first change.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::deadlines::Deadlines;
+use super::driver::Driver;
+use super::error::StartError;
+use super::network::{self, VipPlace};
+use super::ports::Ports;
+use super::{Inputs, Options};
+use crate::dataplane::{self, Adopted, Dataplane};
+use crate::machine::spec::Spec;
+use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId, Time};
+use crate::net::{Interface, Net, Watch};
+use crate::probe::{Prober, Target};
+use crate::runner::{Recovered, RecordState, Runner};
+use crate::{config, control, net};
+
+/// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
+const WAITING: usize = 4096;
+
+/// Starts everything.
+pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, Inputs), StartError> {
+    let spec = config::load(&options.config)?;
+    let _context = background.enter();
+    let net = Net::new()?;
+    // Subscribed before the first look, so that nothing is missed in between.
+    let events = Watch::new()?;
+    let interfaces = background.block_on(network::interfaces(&net, &spec))?;
+    warn_of(&interfaces);
+    dataplane::check_foreign(&options.pin_dir, &network::targets(&interfaces))?;
+    let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
+    background.block_on(network::check_conflicts(&net, &vips))?;
+    let (finished, scripts) = mpsc::unbounded_channel();
+    let runner = Runner::open(&options.state_dir, finished)?;
+
+    let first = !dataplane::is_pinned(&options.pin_dir);
+    let started = take_over(options, background, spec, net, interfaces, vips, runner);
+    let mut driver = match started {
+        Ok(driver) => driver,
+        Err(error) => {
+            if first {
+                undo(options, background);
+            }
+            return Err(error);
+        }
+    };
+
+    let (reports, heartbeats) = mpsc::channel(WAITING);
+    let prober = Prober::spawn(probe_targets(&driver.spec), reports);
+    driver.prober = Some(prober.map_err(StartError::system("start the heartbeats"))?);
+    let (questions, asked) = mpsc::channel(64);
+    control::serve(&options.socket, questions)?;
+    let (pictures, changes) = mpsc::channel(1);
+    background.spawn(network::watch(driver.net.clone(), events, driver.spec.clone(), pictures));
+    tracing::info!(
+        services = driver.spec.services.len(),
+        interfaces = driver.spec.gateway.interfaces.join(","),
+        pins = %options.pin_dir.display(),
+        "running"
+    );
+    Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked }))
+}
+
+/// From the first change to packets being forwarded as configured.
+fn take_over(
+    options: &Options,
+    background: &Handle,
+    spec: Spec,
+    net: Net,
+    interfaces: Vec<Interface>,
+    vips: Vec<VipPlace>,
+    mut runner: Runner,
+) -> Result<Driver, StartError> {
+    let mut dataplane = Dataplane::open(&options.pin_dir, &spec, options.packet_log)?;
+    dataplane.prepare(&spec)?;
+    let clock = Clock::start();
+    let recovered = runner.recover(&spec);
+    let ports = Ports::adopt(&dataplane)?;
+    let adopted = dataplane.adopted().to_vec();
+    let targets = network::targets(&interfaces);
+    let mut driver = Driver {
+        machines: Vec::new(),
+        clock,
+        interfaces,
+        ports,
+        next_hops: BTreeMap::new(),
+        vips,
+        runner,
+        net,
+        background: background.clone(),
+        deadlines: Deadlines::default(),
+        prober: None,
+        dataplane,
+        spec,
+    };
+    let picture = background.block_on(network::picture(&driver.net, &driver.spec))?;
+    driver.store_next_hops(&picture)?;
+    driver.birth(&adopted, &recovered);
+    driver.dataplane.commit(&driver.spec)?;
+    for attached in driver.dataplane.attach(&targets)? {
+        tracing::info!(interface = attached.name, adopted = attached.adopted, "XDP program attached, native mode");
+    }
+    driver.place_vips()?;
+    Ok(driver)
+}
+
+impl Driver {
+    /// Makes the machines, each where its service was left.
+    fn birth(&mut self, adopted: &[Option<Adopted>], recovered: &[Recovered]) {
+        let now = self.clock.now();
+        let seed = RandomState::new().hash_one(SystemTime::now());
+        for (index, service) in self.spec.services.clone().into_iter().enumerate() {
+            let id = ServiceId(index);
+            let mut restored = match adopted.get(index) {
+                Some(Some(adopted)) => self.restored(adopted),
+                _ => Restored::nothing(service.backends.len()),
+            };
+            for record in recovered.iter().filter(|record| record.service == id) {
+                if let Some(launched) = restored.launched.get_mut(record.backend.0) {
+                    *launched = Some(launched_of(record));
+                }
+            }
+            let mut effects = Vec::new();
+            // Trace ids differ between services too.
+            let seed = seed.wrapping_add(index as u64);
+            self.machines.push(Machine::new(service, &restored, seed, now, &mut effects));
+            self.execute(id, effects, Instant::now());
+            self.deadlines.set(id, self.machines[index].deadline(now));
+        }
+    }
+
+    fn restored(&self, adopted: &Adopted) -> Restored {
+        let freeze = match adopted.frozen_until {
+            0 => Freeze::No,
+            u64::MAX => Freeze::Indefinitely,
+            unix => Freeze::Until(self.clock.from_unix(unix)),
+        };
+        Restored {
+            position: Some(adopted.position),
+            cause: adopted.cause,
+            freeze,
+            maintenance: adopted.maintenance.clone(),
+            launched: vec![None; adopted.maintenance.len()],
+        }
+    }
+
+    /// Puts VIPs on their interfaces, notes which are ours to remove, and removes those of an older configuration.
+    fn place_vips(&mut self) -> Result<(), StartError> {
+        for (vip, ifindex) in self.dataplane.obsolete_vips().to_vec() {
+            self.background.block_on(self.net.remove(vip, ifindex))?;
+            tracing::info!(%vip, "removed: no service has this VIP any more");
+        }
+        let new = self.background.block_on(network::assign(&self.net, &self.vips))?;
+        for place in &new {
+            for index in 0..self.spec.services.len() {
+                if self.spec.services[index].vip == place.vip {
+                    let ifindex = place.interface.ifindex;
+                    self.dataplane.update_service(ServiceId(index), |info| info.vip_ifindex = ifindex)?;
+                }
+            }
+            tracing::info!(vip = %place.vip, interface = place.interface.name, "VIP assigned");
+        }
+        // Also those that were there: a neighbour may have learned another host's address in the meantime.
+        network::announce(self.vips.clone());
+        Ok(())
+    }
+}
+
+fn launched_of(record: &Recovered) -> Launched {
+    let trace = record.trace;
+    match record.state {
+        RecordState::Starting => {
+            let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
+            Launched::Starting { age, trace, script_runs: record.running }
+        }
+        RecordState::Started => Launched::Running { trace },
+        RecordState::Stopping => Launched::Stopping { trace, script_runs: record.running },
+    }
+}
+
+fn probe_targets(spec: &Spec) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for (service, of) in spec.services.iter().enumerate() {
+        for (backend, of) in of.backends.iter().enumerate() {
+            targets.push(Target {
+                service: ServiceId(service),
+                backend: BackendId(backend),
+                address: *of.address.ip(),
+                heartbeat: of.heartbeat.clone(),
+            });
+        }
+    }
+    targets
+}
+
+/// Says what will keep packets from being forwarded, with the command that mends it.
+fn warn_of(interfaces: &[Interface]) {
+    for interface in interfaces {
+        if !matches!(net::forwarding(&interface.name), Ok(true)) {
+            tracing::warn!(
+                interface = interface.name,
+                "the kernel does not forward here, so replies of backends cannot be: sysctl -w net.ipv4.ip_forward=1"
+            );
+        }
+        if !interface.up {
+            tracing::warn!(interface = interface.name, "is down: ip link set {} up", interface.name);
+        }
+    }
+}
+
+/// Removes what a failed first start has made.
+fn undo(options: &Options, background: &Handle) {
+    remove_everything(&options.pin_dir, background).unwrap_or_else(|error| {
+        tracing::warn!(%error, "a failed start could not be undone: run `fastswitch detach`");
+    });
+}
+
+/// Takes the program off every interface, removes every pin and every VIP that a daemon had assigned. Returns the VIPs.
+pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
+    let vips = dataplane::detach(pin_dir)?;
+    let _context = runtime.enter();
+    let net = Net::new()?;
+    let mut removed = Vec::new();
+    for (vip, ifindex) in vips {
+        if !removed.contains(&vip) {
+            runtime.block_on(net.remove(vip, ifindex))?;
+            removed.push(vip);
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_becomes_what_the_machine_resumes() {
+        let record = |state, running| Recovered {
+            service: ServiceId(0),
+            backend: BackendId(1),
+            state,
+            trace: crate::machine::TraceId(7),
+            since: SystemTime::now(),
+            running,
+        };
+        let trace = crate::machine::TraceId(7);
+        assert_eq!(launched_of(&record(RecordState::Started, false)), Launched::Running { trace });
+        assert!(matches!(
+            launched_of(&record(RecordState::Starting, true)),
+            Launched::Starting { script_runs: true, age, .. } if Time(age) < Time(Duration::from_secs(60))
+        ));
+    }
+}

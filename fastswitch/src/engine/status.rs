@@ -1,0 +1,128 @@
+//! The state of everything, as wire types.
+
+use super::clock::Clock;
+use super::driver::Driver;
+use crate::control::wire;
+use crate::machine::{BackendView, Cause, Freeze, ServiceId, State, View};
+use crate::net::XdpMode;
+use crate::telemetry::report;
+
+impl Driver {
+    /// The state of all services, or of one.
+    pub(super) fn status(&self, only: Option<ServiceId>) -> wire::Status {
+        let ids = (0..self.machines.len()).map(ServiceId);
+        wire::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            daemon: wire::Daemon::Running,
+            interfaces: self.interface_states(),
+            services: ids
+                .filter(|id| only.is_none_or(|only| only == *id))
+                .map(|id| self.service_state(id))
+                .collect(),
+            other_counters: self.dataplane.other_counters().map(|counters| report::reasons(&counters)).unwrap_or_default(),
+            warnings: self.warnings(),
+        }
+    }
+
+    fn interface_states(&self) -> Vec<wire::Interface> {
+        let state = |name: &String| {
+            let interface = self.interfaces.iter().find(|interface| interface.name == *name);
+            let xdp = match interface.and_then(|interface| interface.xdp.as_ref()).map(|xdp| xdp.mode) {
+                None => "none",
+                Some(XdpMode::Native) => "native",
+                Some(XdpMode::Generic) => "generic",
+                Some(XdpMode::Offloaded) => "offloaded",
+                Some(XdpMode::Multi) => "multi",
+            };
+            wire::Interface { name: name.clone(), xdp: xdp.to_owned() }
+        };
+        self.spec.gateway.interfaces.iter().map(state).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for name in &self.spec.gateway.interfaces {
+            match self.interfaces.iter().find(|interface| interface.name == *name) {
+                None => warnings.push(format!("interface {name} is gone")),
+                Some(interface) if !interface.up => warnings.push(format!("interface {name} is down")),
+                Some(_) if !matches!(crate::net::forwarding(name), Ok(true)) => warnings.push(format!(
+                    "the kernel does not forward on {name}, so replies of backends cannot be: sysctl -w net.ipv4.ip_forward=1"
+                )),
+                Some(_) => {}
+            }
+        }
+        warnings
+    }
+
+    fn service_state(&self, id: ServiceId) -> wire::Service {
+        let spec = &self.spec.services[id.0];
+        let view = self.machines[id.0].view(self.clock.now());
+        let info = self.dataplane.service_info(id).ok();
+        let target = view.position.active.map(|active| spec.backends[active.0].name.clone());
+        let backends = spec.backends.iter().zip(&view.backends);
+        wire::Service {
+            name: spec.name.clone(),
+            vip: spec.vip.to_string(),
+            port: spec.port,
+            protocol: spec.protocol.name().to_owned(),
+            mode: "nat".to_owned(),
+            active: target.clone().filter(|_| !view.position.outage),
+            target,
+            epoch: view.position.epoch,
+            since: info.and_then(|info| report::rfc3339(info.since)),
+            frozen: view.freeze != Freeze::No,
+            frozen_until: thaw(view.freeze, self.clock),
+            reason: reason(&view),
+            counters: self.dataplane.counters(id).map(|counters| report::service_counters(&counters)).unwrap_or_default(),
+            backends: backends
+                .map(|(backend, view)| wire::Backend {
+                    name: backend.name.clone(),
+                    address: backend.address.to_string(),
+                    tier: backend.tier.name().to_owned(),
+                    role: view.role.name().to_owned(),
+                    health: health(view).to_owned(),
+                    maintenance: view.maintenance,
+                    eligible: view.holds.is_empty(),
+                    hold: view.holds.iter().map(ToString::to_string).collect(),
+                    rtt_us: view.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+                    stalled_rounds: view.stalled,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn thaw(freeze: Freeze, clock: Clock) -> Option<String> {
+    match freeze {
+        Freeze::Until(until) => report::rfc3339(clock.to_unix(until)),
+        Freeze::No | Freeze::Indefinitely => None,
+    }
+}
+
+fn health(view: &BackendView) -> &'static str {
+    match view.health {
+        State::Unknown => "unknown",
+        State::Up => "up",
+        State::Down => "down",
+    }
+}
+
+fn reason(view: &View) -> String {
+    if view.position.outage {
+        return "no backend can serve".to_owned();
+    }
+    cause_words(view.cause).to_owned()
+}
+
+/// Why the active backend is active, in words.
+pub(crate) fn cause_words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Initial => "first in the configuration",
+        Cause::Failover => "failover: the one before failed",
+        Cause::Failback => "failback: return to a preferred backend",
+        Cause::Operator => "switched by an operator",
+        Cause::Forced => "switched by an operator, forced",
+        Cause::Maintenance => "the one before was put into maintenance",
+        Cause::Reconfigured => "the one before left the configuration",
+    }
+}

@@ -1,0 +1,215 @@
+//! `status`, `switch`, `freeze`, `unfreeze` and `maint` without a daemon, on the pinned maps. What is set here, the
+//! daemon honours once it is back.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fastswitch_common::abi::{cause, protocol, tier};
+use fastswitch_common::word::SwitchWord;
+
+use crate::control::wire::{self, Request, Response};
+use crate::dataplane::{DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
+use crate::engine::{cause_words, no_such};
+use crate::telemetry::report;
+
+/// Carries a request out on the maps pinned in `pin_dir`.
+///
+/// # Errors
+/// Nothing is pinned, or a daemon holds the pins (and does not answer where it was asked).
+pub fn carry_out(pin_dir: &Path, request: &Request) -> Result<Response, DataplaneError> {
+    match try_to(pin_dir, request) {
+        Ok(response) | Err(Stop::Answer(response)) => Ok(response),
+        Err(Stop::Error(error)) => Err(error),
+    }
+}
+
+/// Why a request went no further.
+enum Stop {
+    /// There is an answer already.
+    Answer(Response),
+    /// The maps cannot be used.
+    Error(DataplaneError),
+}
+
+impl From<DataplaneError> for Stop {
+    fn from(error: DataplaneError) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Outcome = Result<Response, Stop>;
+
+fn try_to(pin_dir: &Path, request: &Request) -> Outcome {
+    match request {
+        Request::Status { service } => status(&Pinned::read(pin_dir)?, service.as_deref()),
+        Request::Failback { .. } => Ok(Response::Invalid {
+            message: "failback needs the daemon, which knows who is healthy: start it, or use `switch`".to_owned(),
+        }),
+        Request::Switch { service, backend, force } => {
+            switch(&mut Pinned::write(pin_dir)?, service, backend, *force)
+        }
+        Request::Freeze { service, for_ms } => {
+            let until = for_ms.map_or(u64::MAX, |ms| unix_now().saturating_add(ms.saturating_mul(1_000_000)));
+            freeze(&mut Pinned::write(pin_dir)?, service, until)
+        }
+        Request::Unfreeze { service } => freeze(&mut Pinned::write(pin_dir)?, service, 0),
+        Request::Maint { service, backend, on } => maint(&mut Pinned::write(pin_dir)?, service, backend, *on),
+    }
+}
+
+fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool) -> Outcome {
+    let (service, backend) = find(pinned, name, to)?;
+    let mut reasons = Vec::new();
+    if backend.info.maintenance != 0 {
+        reasons.push("in maintenance".to_owned());
+    }
+    if backend.info.tier != tier::HOT {
+        reasons.push(format!("{}: without the daemon nobody can tell whether it runs", tier_name(backend.info.tier)));
+    }
+    if !reasons.is_empty() && !force {
+        return Ok(Response::Refused { message: format!("{name}: cannot switch to {to}"), reasons });
+    }
+    let word = service.word;
+    if word.active() != Some(backend.row) || word.outage() {
+        pinned.store(&service, SwitchWord::new(Some(backend.row), false, word.epoch().wrapping_add(1)));
+    }
+    pinned.update_service(&service, |info| {
+        info.cause = if reasons.is_empty() { cause::OPERATOR } else { cause::FORCED };
+        info.since = unix_now();
+    })?;
+    Ok(Response::Done { message: format!("{name}: {to} is active (no daemon: its health is not known)") })
+}
+
+fn freeze(pinned: &mut Pinned, name: &str, until: u64) -> Outcome {
+    let service = find_service(pinned, name)?;
+    pinned.update_service(&service, |info| info.frozen_until = until)?;
+    let message = match until {
+        0 => format!("{name}: automation will act once the daemon runs"),
+        u64::MAX => format!("{name}: automation is frozen until `unfreeze`"),
+        until => format!("{name}: automation is frozen until {}", report::rfc3339(until).unwrap_or_default()),
+    };
+    Ok(Response::Done { message })
+}
+
+fn maint(pinned: &mut Pinned, name: &str, of: &str, on: bool) -> Outcome {
+    let (service, backend) = find(pinned, name, of)?;
+    if on && service.word.active() == Some(backend.row) {
+        let message = format!("{name}: cannot put {of} into maintenance");
+        let reasons = vec!["it is active: switch to another backend first".to_owned()];
+        return Ok(Response::Refused { message, reasons });
+    }
+    pinned.update_backend(&service, &backend, |info| info.maintenance = u8::from(on))?;
+    let state = if on { "in maintenance" } else { "out of maintenance" };
+    Ok(Response::Done { message: format!("{name}: {of} is {state}") })
+}
+
+fn status(pinned: &Pinned, only: Option<&str>) -> Outcome {
+    let services = match only {
+        Some(name) => vec![find_service(pinned, name)?],
+        None => pinned.services()?,
+    };
+    let interface = |name: String| wire::Interface { name, xdp: "native".to_owned() };
+    Ok(Response::Status(wire::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        daemon: wire::Daemon::Absent,
+        interfaces: pinned.interfaces()?.into_iter().map(interface).collect(),
+        services: services
+            .iter()
+            .map(|service| service_state(pinned, service))
+            .collect::<Result<_, _>>()?,
+        other_counters: report::reasons(&pinned.other_counters()?),
+        warnings: vec!["no daemon runs: packets are forwarded, but nobody watches the backends".to_owned()],
+    }))
+}
+
+fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Service, DataplaneError> {
+    let (info, word) = (&service.info, service.word);
+    let target = word.active().and_then(|row| service.backends.iter().find(|backend| backend.row == row));
+    let target = target.map(|backend| text(&backend.info.name));
+    let frozen = info.frozen_until > unix_now();
+    let backends = service.backends.iter().map(|backend| backend_state(backend, word));
+    Ok(wire::Service {
+        name: text(&info.name),
+        vip: Ipv4Addr::from(info.endpoint.address).to_string(),
+        port: u16::from_be_bytes(info.endpoint.port),
+        protocol: if info.endpoint.protocol == protocol::UDP { "udp" } else { "tcp" }.to_owned(),
+        mode: "nat".to_owned(),
+        active: target.clone().filter(|_| !word.outage()),
+        target,
+        epoch: word.epoch(),
+        since: report::rfc3339(info.since),
+        frozen,
+        frozen_until: report::rfc3339(info.frozen_until).filter(|_| frozen && info.frozen_until != u64::MAX),
+        reason: if word.outage() { "no backend could serve" } else { cause_words(cause_of(info.cause)) }.to_owned(),
+        counters: report::service_counters(&pinned.counters(service)?),
+        backends: backends.collect(),
+    })
+}
+
+fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
+    let maintenance = backend.info.maintenance != 0;
+    let mut hold = vec!["no daemon: health is not known".to_owned()];
+    if maintenance {
+        hold.insert(0, "in maintenance".to_owned());
+    }
+    let tier = tier_name(backend.info.tier);
+    let role = match (word.active() == Some(backend.row), backend.info.tier) {
+        (true, _) => "active",
+        (false, tier::HOT) => "standby",
+        (false, _) => tier,
+    };
+    wire::Backend {
+        name: text(&backend.info.name),
+        address: SocketAddrV4::new(backend.backend.address.into(), u16::from_be_bytes(backend.backend.port)).to_string(),
+        tier: tier.to_owned(),
+        role: role.to_owned(),
+        health: "unknown".to_owned(),
+        maintenance,
+        eligible: false,
+        hold,
+        rtt_us: None,
+        stalled_rounds: 0,
+    }
+}
+
+fn tier_name(code: u8) -> &'static str {
+    match code {
+        tier::HOT => "hot",
+        tier::WARM => "warm",
+        _ => "cold",
+    }
+}
+
+fn find_service(pinned: &Pinned, name: &str) -> Result<PinnedService, Stop> {
+    let services = pinned.services()?;
+    let names: Vec<String> = services.iter().map(|service| text(&service.info.name)).collect();
+    match names.iter().position(|other| other == name) {
+        Some(position) => Ok(services[position].clone()),
+        None => Err(invalid(no_such("service", name, names.iter().map(String::as_str)))),
+    }
+}
+
+fn find(pinned: &Pinned, service: &str, backend: &str) -> Result<(PinnedService, PinnedBackend), Stop> {
+    let found = find_service(pinned, service)?;
+    let names: Vec<String> = found.backends.iter().map(|backend| text(&backend.info.name)).collect();
+    match names.iter().position(|name| name == backend) {
+        Some(position) => {
+            let backend = found.backends[position].clone();
+            Ok((found, backend))
+        }
+        None => {
+            let what = no_such("backend", backend, names.iter().map(String::as_str));
+            Err(invalid(format!("{service}: {what}")))
+        }
+    }
+}
+
+fn invalid(message: String) -> Stop {
+    Stop::Answer(Response::Invalid { message })
+}
+
+fn unix_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
