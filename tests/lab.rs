@@ -105,7 +105,7 @@ fn nothing_stays_when_the_owner_is_killed() -> anyhow::Result<()> {
     for signal in [Signal::SIGKILL, Signal::SIGINT] {
         let options = LabOptions::unique();
         let trace = Trace::of(&options.name)?;
-        // Any program that owns a lab; this one waits for the daemon, which cannot come up on this configuration.
+        // In the middle of making it, which is the worst moment.
         let mut owner = Command::new(env!("CARGO_BIN_EXE_xtask"));
         owner
             .args(["run", "--no-build", "--name", &options.name])

@@ -24,14 +24,15 @@ impl Lab {
         let mut command = self.fastswitch_command(["run", "-c"])?;
         command.arg(self.config_file()).args(args);
         self.start(NAME, &mut command)?;
-        wait::until_true("the daemon answers", START, || {
+        let what = format!("the daemon answers; see {}", self.log_file(NAME).display());
+        wait::until_true(&what, START, || {
             let running = self.status().is_ok_and(|status| status["daemon"] == "running");
             if !running && !self.daemon_runs()? {
-                anyhow::bail!("it ended: `{}`", shell::line(&command));
+                let (line, log) = (shell::line(&command), self.log_tail(NAME));
+                anyhow::bail!("the daemon ended: `{line}`; the end of its log:\n{log}");
             }
             Ok(running)
         })
-        .with_context(|| format!("the daemon did not come up. Its log:\n{}", self.log_tail(NAME)))
     }
 
     /// Whether the daemon runs.

@@ -40,21 +40,15 @@ impl Trace {
         Ok(Trace { name: name.to_owned() })
     }
 
-    /// Names of all labs on this machine, whole or not.
+    /// Names of all labs on this machine, whole or not: the folder is made first and removed last.
     ///
     /// # Errors
-    /// When the machine's namespaces or folders cannot be read.
+    /// When the folders cannot be listed.
     pub fn all() -> anyhow::Result<BTreeSet<String>> {
+        let entries = std::fs::read_dir(RUN).with_context(|| format!("cannot read {RUN}"))?;
         let mut names = BTreeSet::new();
-        for entry in entries(Path::new(NAMESPACES))? {
-            let hosts = Host::ALL.into_iter();
-            let lab = entry.strip_prefix(PREFIX).and_then(|rest| {
-                hosts.filter_map(|host| rest.strip_suffix(host.name())?.strip_suffix('-')).next()
-            });
-            names.extend(lab.map(str::to_owned));
-        }
-        for entry in entries(Path::new(RUN))? {
-            names.extend(entry.strip_prefix(FOLDER).map(str::to_owned));
+        for entry in entries {
+            names.extend(entry?.file_name().to_string_lossy().strip_prefix(FOLDER).map(str::to_owned));
         }
         Ok(names)
     }
@@ -98,7 +92,7 @@ impl Trace {
             result = result.and(if namespace.exists() { removed } else { Ok(()) });
         }
         result = result.and(remove_folder(&self.pin_dir()));
-        // Last: whoever makes the folder owns the name.
+        // Last: who made the folder owns the name.
         result.and(remove_folder(&self.run_dir()))
     }
 }
@@ -122,14 +116,6 @@ fn remove_folder(path: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn entries(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let listing = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        listing => listing.with_context(|| format!("cannot read {}", folder.display()))?,
-    };
-    listing.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 #[cfg(test)]

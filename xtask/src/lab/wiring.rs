@@ -92,11 +92,15 @@ pub(super) fn set_link(trace: &Trace, backend: Backend, up: bool) -> anyhow::Res
     trace.namespace(Host::Lan).ip(["link", "set", backend.name(), if up { "up" } else { "down" }])
 }
 
-/// Makes the switch drop what the backend sends and gets, while its link stays up; or forward it again.
+/// Makes the switch ignore what the backend sends and send it nothing, while its link stays up; or forward again.
 pub(super) fn set_forwarding(trace: &Trace, backend: Backend, forward: bool) -> anyhow::Result<()> {
-    // The spanning tree's states: 3 forwarding, 4 blocking. The kernel itself enables a disabled port (0) again.
-    let state = if forward { "3" } else { "4" };
-    trace.namespace(Host::Lan).ip(["link", "set", backend.name(), "type", "bridge_slave", "state", state])
+    let lan = trace.namespace(Host::Lan);
+    // Not by the port's state: without a spanning tree the kernel itself puts that back to forwarding.
+    if forward {
+        lan.ip(["link", "set", backend.name(), "master", BRIDGE])
+    } else {
+        lan.ip(["link", "set", backend.name(), "nomaster"])
+    }
 }
 
 struct Wiring {
