@@ -1,1 +1,15 @@
 //! Development tasks of fastswitch; the library part is what the end-to-end tests share with `cargo xtask run`.
+//!
+//! It never links the `fastswitch` crate: it runs the built program, as a user would.
+
+pub mod http;
+pub mod interrupt;
+pub mod lab;
+pub mod load;
+pub mod privilege;
+pub mod programs;
+pub mod run;
+pub mod server;
+pub mod setup;
+pub mod shell;
+pub mod wait;
