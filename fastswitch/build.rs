@@ -8,7 +8,8 @@ const LINKED_TOOLCHAIN: &str = "fastswitch-bpf";
 
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-env-changed=FASTSWITCH_BPF_TOOLCHAIN");
-    let toolchain = std::env::var("FASTSWITCH_BPF_TOOLCHAIN").unwrap_or_else(|_| default_toolchain().to_owned());
+    let toolchain =
+        std::env::var("FASTSWITCH_BPF_TOOLCHAIN").unwrap_or_else(|_| default_toolchain().to_owned());
     if toolchain == LINKED_TOOLCHAIN {
         // aya-ebpf uses one unstable feature. Naming the crate, rather than `1`, keeps aya-build from asking for
         // build-std, which this toolchain does not need.
