@@ -1,0 +1,119 @@
+//! Each kind of heartbeat against what a backend on loopback can do.
+
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::machine::Failure;
+use crate::probe::worker::stagger;
+
+const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 71);
+
+fn failure(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Failure(failure) => failure,
+        other => panic!("no failure: {other:?}"),
+    }
+}
+
+/// A port that nobody listens on, and that nobody else gets while the socket lives.
+fn closed_port() -> (Socket, SocketAddrV4) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddrV4::new(HERE, 0).into()).unwrap();
+    let address = v4(socket.local_addr().unwrap().as_socket().unwrap());
+    (socket, address)
+}
+
+#[test]
+fn http_is_healthy_by_its_status() {
+    assert!(
+        matches!(outcome(get(), tcp_server(HERE, answer_ok)), Outcome::Success { rtt } if rtt > Duration::ZERO)
+    );
+    let teapot = |stream| answer_with(stream, b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n");
+    assert!(matches!(outcome(get(), tcp_server(HERE, teapot)), Outcome::Success { .. }));
+    let ailing = |stream| answer_with(stream, b"HTTP/1.1 503 Service Unavailable\r\n\r\nno disk");
+    assert_eq!(failure(outcome(get(), tcp_server(HERE, ailing))), Failure::Status(503));
+}
+
+#[test]
+fn http_does_not_need_the_body() {
+    let cut = |stream| answer_with(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nok\n");
+    assert!(matches!(outcome(get(), tcp_server(HERE, cut)), Outcome::Success { .. }));
+    let garbled =
+        |stream| answer_with(stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    assert!(matches!(outcome(get(), tcp_server(HERE, garbled)), Outcome::Success { .. }));
+}
+
+#[test]
+fn http_tells_failures_apart() {
+    let (_socket, closed) = closed_port();
+    assert_eq!(failure(outcome(get(), closed)), Failure::Refused);
+
+    let silent = TcpListener::bind((HERE, 0)).unwrap();
+    assert_eq!(failure(outcome_of_silence(get(), v4(silent.local_addr().unwrap()))), Failure::Timeout);
+
+    let ended = |stream| answer_with(stream, b"HTTP/1.1 200");
+    assert_eq!(failure(outcome(get(), tcp_server(HERE, ended))), Failure::Reset);
+    let abrupt = |stream: std::net::TcpStream| Socket::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
+    assert_eq!(failure(outcome(get(), tcp_server(HERE, abrupt))), Failure::Reset);
+
+    let other_protocol = |stream| answer_with(stream, b"SSH-2.0-OpenSSH_9.9\r\n");
+    assert!(matches!(failure(outcome(get(), tcp_server(HERE, other_protocol))), Failure::Garbled(_)));
+    let endless_head =
+        |stream| answer_with(stream, &[b"HTTP/1.1 200 OK\r\nX: ", vec![b'x'; 1 << 20].as_slice()].concat());
+    assert!(matches!(failure(outcome(get(), tcp_server(HERE, endless_head))), Failure::Garbled(_)));
+}
+
+#[test]
+fn tcp_is_healthy_when_a_connection_is_accepted() {
+    let listener = TcpListener::bind((HERE, 0)).unwrap();
+    assert!(matches!(outcome(Check::Tcp, v4(listener.local_addr().unwrap())), Outcome::Success { .. }));
+    let (_socket, closed) = closed_port();
+    assert_eq!(failure(outcome(Check::Tcp, closed)), Failure::Refused);
+}
+
+#[test]
+fn udp_is_healthy_when_a_datagram_comes_back() {
+    assert!(matches!(outcome(ask_udp(), udp_echo(HERE)), Outcome::Success { .. }));
+    let silent = UdpSocket::bind((HERE, 0)).unwrap();
+    assert_eq!(failure(outcome_of_silence(ask_udp(), v4(silent.local_addr().unwrap()))), Failure::Timeout);
+    let closed = v4(UdpSocket::bind((HERE, 0)).unwrap().local_addr().unwrap());
+    assert_eq!(failure(outcome(ask_udp(), closed)), Failure::Refused);
+}
+
+#[test]
+fn a_path_that_no_request_can_carry_is_refused_at_once() {
+    let check = Check::Http { path: "/a b".to_owned(), expect_status: vec![200..=200] };
+    let target = target(check, SocketAddrV4::new(HERE, 1), Duration::from_secs(1), Duration::from_secs(1));
+    let error = Prober::spawn(vec![target], mpsc::channel(1).0).unwrap_err();
+    assert!(error.to_string().contains("/a b"), "{error}");
+}
+
+#[test]
+fn a_prober_ends_with_its_receiver_full_or_gone() {
+    let (sender, receiver) = mpsc::channel(1);
+    let targets =
+        (0..8).map(|_| target(ask_udp(), udp_echo(HERE), Duration::from_millis(1), LIMIT)).collect();
+    let prober = Prober::spawn(targets, sender.clone()).unwrap();
+    let begin = Instant::now();
+    while sender.capacity() > 0 {
+        assert!(begin.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
+    drop(prober);
+    drop(receiver);
+    drop(Prober::spawn(Vec::new(), sender).unwrap());
+}
+
+#[test]
+fn first_rounds_fill_the_interval() {
+    let interval = Duration::from_millis(100);
+    let mut begins = (0..3000).map(|position| stagger(position, interval)).collect::<Vec<_>>();
+    begins.sort_unstable();
+    assert!(begins[2999] < interval);
+    let widest = begins.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(widest < interval / 1000, "{widest:?} without any");
+}
