@@ -8,15 +8,14 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta,
-        Origin, Port, Service, ServiceInfo,
+        Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS,
+        MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo,
     },
     word::SwitchWord,
 };
 
 /// Backends of all services.
 const ROWS: u32 = MAX_SERVICES * MAX_BACKENDS;
-
 
 #[map]
 pub static META: Array<Meta> = Array::with_max_entries(1, 0);

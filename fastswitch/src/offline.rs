@@ -44,7 +44,8 @@ fn try_to(pin_dir: &Path, request: &Request) -> Outcome {
     match request {
         Request::Status { service } => status(&Pinned::read(pin_dir)?, service.as_deref()),
         Request::Failback { .. } => Ok(Response::Invalid {
-            message: "failback needs the daemon, which knows who is healthy: start it, or use `switch`".to_owned(),
+            message: "failback needs the daemon, which knows who is healthy: start it, or use `switch`"
+                .to_owned(),
         }),
         Request::Switch { service, backend, force } => {
             switch(&mut Pinned::write(pin_dir)?, service, backend, *force)
@@ -65,7 +66,10 @@ fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool) -> Outcome {
         reasons.push("in maintenance".to_owned());
     }
     if backend.info.tier != tier::HOT {
-        reasons.push(format!("{}: without the daemon nobody can tell whether it runs", tier_name(backend.info.tier)));
+        reasons.push(format!(
+            "{}: without the daemon nobody can tell whether it runs",
+            tier_name(backend.info.tier)
+        ));
     }
     if !reasons.is_empty() && !force {
         return Ok(Response::Refused { message: format!("{name}: cannot switch to {to}"), reasons });
@@ -114,10 +118,7 @@ fn status(pinned: &Pinned, only: Option<&str>) -> Outcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: wire::Daemon::Absent,
         interfaces: pinned.interfaces()?.into_iter().map(interface).collect(),
-        services: services
-            .iter()
-            .map(|service| service_state(pinned, service))
-            .collect::<Result<_, _>>()?,
+        services: services.iter().map(|service| service_state(pinned, service)).collect::<Result<_, _>>()?,
         other_counters: report::reasons(&pinned.other_counters()?),
         warnings: vec!["no daemon runs: packets are forwarded, but nobody watches the backends".to_owned()],
     }))
@@ -141,7 +142,8 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         since: report::rfc3339(info.since),
         frozen,
         frozen_until: report::rfc3339(info.frozen_until).filter(|_| frozen && info.frozen_until != u64::MAX),
-        reason: if word.outage() { "no backend could serve" } else { cause_words(cause_of(info.cause)) }.to_owned(),
+        reason: if word.outage() { "no backend could serve" } else { cause_words(cause_of(info.cause)) }
+            .to_owned(),
         counters: report::service_counters(&pinned.counters(service)?),
         backends: backends.collect(),
     })
@@ -161,7 +163,8 @@ fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
     };
     wire::Backend {
         name: text(&backend.info.name),
-        address: SocketAddrV4::new(backend.backend.address.into(), u16::from_be_bytes(backend.backend.port)).to_string(),
+        address: SocketAddrV4::new(backend.backend.address.into(), u16::from_be_bytes(backend.backend.port))
+            .to_string(),
         tier: tier.to_owned(),
         role: role.to_owned(),
         health: "unknown".to_owned(),

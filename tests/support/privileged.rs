@@ -7,6 +7,7 @@ use libtest_mimic::{Failed, Trial};
 pub(crate) fn trial(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     let root = nix::unistd::geteuid().is_root();
     let ci = std::env::var_os("CI").is_some();
-    let guarded = move || if root { run() } else { Err("needs root, and in CI no test may be skipped".into()) };
+    let guarded =
+        move || if root { run() } else { Err("needs root, and in CI no test may be skipped".into()) };
     Trial::test(name, guarded).with_ignored_flag(!root && !ci)
 }

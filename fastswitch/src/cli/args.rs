@@ -46,7 +46,13 @@ pub(super) enum Command {
         #[arg(short, long, default_value = DEFAULT_CONFIG, value_name = "FILE")]
         config: PathBuf,
         /// Form of the log, which goes to standard error; FASTSWITCH_LOG sets its levels.
-        #[arg(long, env = "FASTSWITCH_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+        #[arg(
+            long,
+            env = "FASTSWITCH_LOG_FORMAT",
+            value_enum,
+            default_value = "text",
+            value_name = "FORMAT"
+        )]
         log_format: LogFormat,
         /// Also log messages of the XDP program itself, down to this level (error, warn, info, debug, trace).
         #[arg(long, value_name = "LEVEL")]

@@ -24,16 +24,18 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
 fn interfaces(spec: &Spec) -> impl Iterator<Item = String> + '_ {
     let exists = |name: &&String| nix::net::if_::if_nametoindex(name.as_str()).is_ok();
     let missing = spec.gateway.interfaces.iter().filter(move |name| !exists(name));
-    missing.map(|name| format!("interface `{name}` of gateway.interfaces does not exist: `ip link` lists those that do"))
+    missing.map(|name| {
+        format!("interface `{name}` of gateway.interfaces does not exist: `ip link` lists those that do")
+    })
 }
 
 fn scripts(spec: &Spec) -> impl Iterator<Item = String> + '_ {
     spec.services.iter().flat_map(|service| {
         service.backends.iter().flat_map(|backend| {
             let of = format!("service `{}`, backend `{}`", service.name, backend.name);
-            [("start", &backend.start), ("stop", &backend.stop)]
-                .into_iter()
-                .filter_map(move |(kind, script)| Some(format!("{of}: {kind}.command: {}", fault(script.as_ref()?)?)))
+            [("start", &backend.start), ("stop", &backend.stop)].into_iter().filter_map(
+                move |(kind, script)| Some(format!("{of}: {kind}.command: {}", fault(script.as_ref()?)?)),
+            )
         })
     })
 }

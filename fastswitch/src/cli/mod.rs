@@ -53,9 +53,10 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
             let request = Request::Status { service: service.clone() };
             if *watch { watch_status(places, &request, *json) } else { print_status(places, &request, *json) }
         }
-        Command::Switch { service, backend, force } => {
-            steer(places, &Request::Switch { service: service.clone(), backend: backend.clone(), force: *force })
-        }
+        Command::Switch { service, backend, force } => steer(
+            places,
+            &Request::Switch { service: service.clone(), backend: backend.clone(), force: *force },
+        ),
         Command::Failback { service } => steer(places, &Request::Failback { service: service.clone() }),
         Command::Freeze { service, r#for } => {
             let for_ms = r#for.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));

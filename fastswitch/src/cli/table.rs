@@ -44,7 +44,8 @@ fn describe(text: &mut String, service: &Service) {
         let _ = writeln!(text, "  FROZEN until {until}");
     }
     table(text, service);
-    let counters: Vec<String> = service.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let counters: Vec<String> =
+        service.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let _ = writeln!(text, "  {}", counters.join(", "));
 }
 
@@ -66,8 +67,10 @@ fn table(text: &mut String, service: &Service) {
 
 fn row(service: &Service, backend: &Backend) -> [String; 7] {
     let mark = if service.target.as_ref() == Some(&backend.name) { "*" } else { "" };
-    let rtt = backend.rtt_us.filter(|_| backend.health == "up").map(|rtt| format!("{rtt} us")).unwrap_or_default();
-    [mark, &backend.name, &backend.address, &backend.tier, &backend.role, &backend.health, &rtt].map(str::to_owned)
+    let rtt =
+        backend.rtt_us.filter(|_| backend.health == "up").map(|rtt| format!("{rtt} us")).unwrap_or_default();
+    [mark, &backend.name, &backend.address, &backend.tier, &backend.role, &backend.health, &rtt]
+        .map(str::to_owned)
 }
 
 /// Why it could not become active.

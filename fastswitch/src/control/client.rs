@@ -17,7 +17,9 @@ pub enum ClientError {
     #[error("no daemon listens on {0}")]
     Absent(PathBuf),
     /// Somebody listens but does not answer properly.
-    #[error("the daemon at {path} does not answer ({detail}): see its log; `fastswitch --socket` names another one")]
+    #[error(
+        "the daemon at {path} does not answer ({detail}): see its log; `fastswitch --socket` names another one"
+    )]
     Silent {
         /// The socket.
         path: PathBuf,

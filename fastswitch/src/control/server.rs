@@ -56,7 +56,8 @@ pub fn serve(path: &Path, asked: mpsc::Sender<Asked>) -> Result<(), ServerError>
         _ => {}
     }
     let listener = UnixListener::bind(path).map_err(|error| failed(error.to_string()))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|error| failed(error.to_string()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+        .map_err(|error| failed(error.to_string()))?;
     tokio::spawn(accept(listener, asked));
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::tables::Tables;
 
 /// The right to write the maps of one pin directory.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     _directory: Flock<File>,
 }
 
@@ -20,7 +20,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`DataplaneError::Locked`] if another process holds it.
-    pub fn take(directory: &Path) -> Result<Self, DataplaneError> {
+    pub(super) fn take(directory: &Path) -> Result<Self, DataplaneError> {
         let file = File::open(directory).map_err(|error| DataplaneError::file("open", directory, error))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Self { _directory: lock }),

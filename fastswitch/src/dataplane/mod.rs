@@ -24,9 +24,9 @@ use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
 
 pub use attach::Attached;
 pub use error::DataplaneError;
+use lock::Lock;
 pub use pinned::{Pinned, PinnedBackend, PinnedService};
 pub use pins::{DEFAULT_PIN_DIR, detach};
-use lock::Lock;
 use plan::Plan;
 pub use plan::{Adopted, text};
 use tables::Tables;

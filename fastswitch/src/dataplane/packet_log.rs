@@ -28,7 +28,8 @@ pub(super) fn follow(ebpf: &mut Ebpf) {
         }
     };
     tokio::spawn(async move {
-        let mut logger = match AsyncFd::new(logger) {
+        // SAFETY: the logger owns its map's descriptor for as long as it lives, and flushing does not change it.
+        let mut logger = match unsafe { AsyncFd::register(logger) } {
             Ok(logger) => logger,
             Err(error) => {
                 tracing::warn!(%error, "messages of the XDP program cannot be waited for");

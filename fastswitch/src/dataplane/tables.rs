@@ -28,11 +28,11 @@ type Rows<V> = Array<MapData, Shared<V>>;
 type Index<V> = HashMap<MapData, Shared<Endpoint>, Shared<V>>;
 
 /// The maps of one pin directory.
-pub struct Tables {
+pub(super) struct Tables {
     /// Switch words, by slot.
-    pub switch: Words,
+    pub(super) switch: Words,
     /// Next-hop words, by row.
-    pub next_hops: Words,
+    pub(super) next_hops: Words,
     meta: Rows<Meta>,
     services: Index<Service>,
     origins: Index<Origin>,
@@ -48,7 +48,7 @@ impl Tables {
     ///
     /// # Errors
     /// A pin is missing or not what its name says.
-    pub fn open(directory: &Path) -> Result<Self, DataplaneError> {
+    pub(super) fn open(directory: &Path) -> Result<Self, DataplaneError> {
         let rows = MAX_SERVICES * MAX_BACKENDS;
         let backend_words = size_of::<Backend>() / size_of::<u64>();
         let next_hop = offset_of!(Backend, next_hop) / size_of::<u64>();
@@ -77,13 +77,13 @@ impl Tables {
     ///
     /// # Errors
     /// The system's, as with every other method here.
-    pub fn meta(&self) -> Result<Meta, DataplaneError> {
+    pub(super) fn meta(&self) -> Result<Meta, DataplaneError> {
         get(&self.meta, 0, map::META)
     }
 
     /// The switch word of a slot.
     #[must_use]
-    pub fn switch_word(&self, slot: u32) -> SwitchWord {
+    pub(super) fn switch_word(&self, slot: u32) -> SwitchWord {
         SwitchWord(self.switch.load(slot))
     }
 
@@ -91,7 +91,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn service(&self, slot: u32) -> Result<ServiceInfo, DataplaneError> {
+    pub(super) fn service(&self, slot: u32) -> Result<ServiceInfo, DataplaneError> {
         get(&self.service_info, slot, map::SERVICE_INFO)
     }
 
@@ -99,7 +99,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn backend(&self, row: u32) -> Result<Backend, DataplaneError> {
+    pub(super) fn backend(&self, row: u32) -> Result<Backend, DataplaneError> {
         get(&self.backends, row, map::BACKENDS)
     }
 
@@ -107,7 +107,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn backend_info(&self, row: u32) -> Result<BackendInfo, DataplaneError> {
+    pub(super) fn backend_info(&self, row: u32) -> Result<BackendInfo, DataplaneError> {
         get(&self.backend_info, row, map::BACKEND_INFO)
     }
 
@@ -115,7 +115,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn port(&self, index: u32) -> Result<Port, DataplaneError> {
+    pub(super) fn port(&self, index: u32) -> Result<Port, DataplaneError> {
         get(&self.ports, index, map::PORTS)
     }
 
@@ -123,7 +123,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn services(&self) -> Result<Vec<(Endpoint, Service)>, DataplaneError> {
+    pub(super) fn services(&self) -> Result<Vec<(Endpoint, Service)>, DataplaneError> {
         entries(&self.services, map::SERVICES)
     }
 
@@ -131,7 +131,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn origins(&self) -> Result<Vec<(Endpoint, Origin)>, DataplaneError> {
+    pub(super) fn origins(&self) -> Result<Vec<(Endpoint, Origin)>, DataplaneError> {
         entries(&self.origins, map::ORIGINS)
     }
 
@@ -139,7 +139,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn used_slots(&self) -> Result<Vec<(u32, ServiceInfo)>, DataplaneError> {
+    pub(super) fn used_slots(&self) -> Result<Vec<(u32, ServiceInfo)>, DataplaneError> {
         let mut used = Vec::new();
         for slot in 0..MAX_SERVICES {
             let info = self.service(slot)?;
@@ -154,7 +154,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn counters(&self, slot: u32) -> Result<Counters, DataplaneError> {
+    pub(super) fn counters(&self, slot: u32) -> Result<Counters, DataplaneError> {
         let per_cpu = self.counters.get(&slot, 0).map_err(failed(map::COUNTERS, "read"))?;
         let mut sum = Counters { packets: [0; REASONS], bytes_forwarded: 0, bytes_replied: 0 };
         for Shared(cpu) in per_cpu.iter() {
@@ -171,7 +171,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn update_service(
+    pub(super) fn update_service(
         &mut self,
         slot: u32,
         change: impl FnOnce(&mut ServiceInfo),
@@ -185,7 +185,7 @@ impl Tables {
     ///
     /// # Errors
     /// The system's.
-    pub fn update_backend(
+    pub(super) fn update_backend(
         &mut self,
         row: u32,
         change: impl FnOnce(&mut BackendInfo),

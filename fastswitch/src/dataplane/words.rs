@@ -9,7 +9,7 @@ use super::error::DataplaneError;
 
 /// Words at a fixed stride in a memory-mapped array map.
 #[derive(Debug)]
-pub struct Words {
+pub(super) struct Words {
     page: MmapRaw,
     /// In words, from one element to the next.
     stride: usize,
@@ -48,13 +48,13 @@ impl Words {
     }
 
     /// Stores one word.
-    pub fn store(&self, index: u32, word: u64) {
+    pub(super) fn store(&self, index: u32, word: u64) {
         self.word(index).store(word, Ordering::Release);
     }
 
     /// Loads one word.
     #[must_use]
-    pub fn load(&self, index: u32) -> u64 {
+    pub(super) fn load(&self, index: u32) -> u64 {
         self.word(index).load(Ordering::Acquire)
     }
 }

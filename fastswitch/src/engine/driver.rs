@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fastswitch_common::word::NextHopWord;
 use tokio::runtime::Handle;
@@ -224,7 +224,9 @@ impl Driver {
                     tracing::warn!(vips = new.len(), "VIPs were gone from their interfaces; assigned again");
                     network::announce(new);
                 }
-                Err(error) => tracing::warn!(%error, "cannot make sure that the VIPs are on their interfaces"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot make sure that the VIPs are on their interfaces")
+                }
             }
         });
     }
@@ -236,4 +238,3 @@ fn report(outcome: Result<(), DataplaneError>) {
         tracing::error!(%error, "the maps do not take what was decided");
     }
 }
-

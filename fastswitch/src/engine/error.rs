@@ -21,7 +21,9 @@ pub enum StartError {
         name: String,
     },
     /// Another host has the VIP.
-    #[error("VIP {vip} is taken: a host with MAC address {mac} answers for it on {interface}; remove it there, or set gateway.assign_vip = false if that is intended")]
+    #[error(
+        "VIP {vip} is taken: a host with MAC address {mac} answers for it on {interface}; remove it there, or set gateway.assign_vip = false if that is intended"
+    )]
     VipTaken {
         /// Which.
         vip: Ipv4Addr,

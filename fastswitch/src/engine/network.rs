@@ -79,11 +79,18 @@ pub(super) async fn check_conflicts(net: &Net, places: &[VipPlace]) -> Result<()
     let own: BTreeSet<Ipv4Addr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
     for (interface, vips) in by_interface(places.iter().filter(|place| !own.contains(&place.vip))) {
         if !interface.up {
-            tracing::warn!(interface = interface.name, "is down: cannot ask whether another host has its VIPs");
+            tracing::warn!(
+                interface = interface.name,
+                "is down: cannot ask whether another host has its VIPs"
+            );
             continue;
         }
         if let Some((&vip, mac)) = net::conflicts(interface, &vips).await?.first_key_value() {
-            return Err(StartError::VipTaken { vip, mac: mac.to_string(), interface: interface.name.clone() });
+            return Err(StartError::VipTaken {
+                vip,
+                mac: mac.to_string(),
+                interface: interface.name.clone(),
+            });
         }
     }
     Ok(())

@@ -24,7 +24,8 @@ impl Driver {
             }
             Request::Switch { service: name, backend: to, force } => {
                 let (service, backend) = self.find(&name, &to)?;
-                let outcome = self.with_machine(service, |machine, effects| machine.switch(backend, force, now, effects));
+                let outcome = self
+                    .with_machine(service, |machine, effects| machine.switch(backend, force, now, effects));
                 Ok(done_or_refused(
                     outcome,
                     format!("{name}: {to} is active"),
@@ -35,7 +36,8 @@ impl Driver {
                 let service = self.find_service(&name)?;
                 let outcome = self.with_machine(service, |machine, effects| machine.failback(now, effects));
                 let active = outcome.as_ref().ok().copied().flatten();
-                let active = active.map_or("no backend", |id| &self.spec.services[service.0].backends[id.0].name);
+                let active =
+                    active.map_or("no backend", |id| &self.spec.services[service.0].backends[id.0].name);
                 let message = format!("{name}: {active} is active");
                 Ok(done_or_refused(outcome.map(|_| ()), message, format!("{name}: cannot fail back")))
             }
@@ -55,8 +57,9 @@ impl Driver {
             }
             Request::Maint { service: name, backend: of, on } => {
                 let (service, backend) = self.find(&name, &of)?;
-                let outcome =
-                    self.with_machine(service, |machine, effects| machine.set_maintenance(backend, on, now, effects));
+                let outcome = self.with_machine(service, |machine, effects| {
+                    machine.set_maintenance(backend, on, now, effects)
+                });
                 if outcome.is_ok() {
                     self.note_maintenance(service, backend, on);
                 }
@@ -88,7 +91,8 @@ impl Driver {
         let id = self.find_service(service)?;
         let names = || self.spec.services[id.0].backends.iter().map(|backend| backend.name.as_str());
         let position = names().position(|other| other == backend);
-        let unknown = || Response::Invalid { message: format!("{service}: {}", no_such("backend", backend, names())) };
+        let unknown =
+            || Response::Invalid { message: format!("{service}: {}", no_such("backend", backend, names())) };
         position.map(|position| (id, BackendId(position))).ok_or_else(unknown)
     }
 }

@@ -17,10 +17,10 @@ use super::ports::Ports;
 use super::{Inputs, Options};
 use crate::dataplane::{self, Adopted, Dataplane};
 use crate::machine::spec::Spec;
-use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId, Time};
+use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId};
 use crate::net::{Interface, Net, Watch};
 use crate::probe::{Prober, Target};
-use crate::runner::{Recovered, RecordState, Runner};
+use crate::runner::{RecordState, Recovered, Runner};
 use crate::{config, control, net};
 
 /// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
@@ -106,7 +106,11 @@ fn take_over(
     driver.birth(&adopted, &recovered);
     driver.dataplane.commit(&driver.spec)?;
     for attached in driver.dataplane.attach(&targets)? {
-        tracing::info!(interface = attached.name, adopted = attached.adopted, "XDP program attached, native mode");
+        tracing::info!(
+            interface = attached.name,
+            adopted = attached.adopted,
+            "XDP program attached, native mode"
+        );
     }
     driver.place_vips()?;
     Ok(driver)
@@ -218,13 +222,16 @@ fn warn_of(interfaces: &[Interface]) {
 
 /// Removes what a failed first start has made.
 fn undo(options: &Options, background: &Handle) {
-    remove_everything(&options.pin_dir, background).unwrap_or_else(|error| {
+    if let Err(error) = remove_everything(&options.pin_dir, background) {
         tracing::warn!(%error, "a failed start could not be undone: run `fastswitch detach`");
-    });
+    }
 }
 
 /// Takes the program off every interface, removes every pin and every VIP that a daemon had assigned. Returns the VIPs.
-pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
+pub(super) fn remove_everything(
+    pin_dir: &Path,
+    runtime: &Handle,
+) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
     let vips = dataplane::detach(pin_dir)?;
     let _context = runtime.enter();
     let net = Net::new()?;
@@ -241,6 +248,7 @@ pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::TraceId;
 
     #[test]
     fn a_record_becomes_what_the_machine_resumes() {
@@ -248,15 +256,15 @@ mod tests {
             service: ServiceId(0),
             backend: BackendId(1),
             state,
-            trace: crate::machine::TraceId(7),
+            trace: TraceId(7),
             since: SystemTime::now(),
             running,
         };
-        let trace = crate::machine::TraceId(7);
+        let trace = TraceId(7);
         assert_eq!(launched_of(&record(RecordState::Started, false)), Launched::Running { trace });
         assert!(matches!(
             launched_of(&record(RecordState::Starting, true)),
-            Launched::Starting { script_runs: true, age, .. } if Time(age) < Time(Duration::from_secs(60))
+            Launched::Starting { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }
 }

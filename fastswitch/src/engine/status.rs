@@ -19,7 +19,11 @@ impl Driver {
                 .filter(|id| only.is_none_or(|only| only == *id))
                 .map(|id| self.service_state(id))
                 .collect(),
-            other_counters: self.dataplane.other_counters().map(|counters| report::reasons(&counters)).unwrap_or_default(),
+            other_counters: self
+                .dataplane
+                .other_counters()
+                .map(|counters| report::reasons(&counters))
+                .unwrap_or_default(),
             warnings: self.warnings(),
         }
     }
@@ -73,7 +77,11 @@ impl Driver {
             frozen: view.freeze != Freeze::No,
             frozen_until: thaw(view.freeze, self.clock),
             reason: reason(&view),
-            counters: self.dataplane.counters(id).map(|counters| report::service_counters(&counters)).unwrap_or_default(),
+            counters: self
+                .dataplane
+                .counters(id)
+                .map(|counters| report::service_counters(&counters))
+                .unwrap_or_default(),
             backends: backends
                 .map(|(backend, view)| wire::Backend {
                     name: backend.name.clone(),

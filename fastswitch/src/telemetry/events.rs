@@ -46,7 +46,9 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
                 "no backend can serve; new connections get the on_outage answer"
             );
         }
-        Event::OutageEnded { backend } => line!(info, "outage_ended", backend, "can serve; the outage is over"),
+        Event::OutageEnded { backend } => {
+            line!(info, "outage_ended", backend, "can serve; the outage is over")
+        }
         Event::Starting { backend, attempt } => {
             line!(warn, "starting", backend, attempt, "start script begins");
         }
