@@ -1,0 +1,50 @@
+//! The whole file, and `[gateway]`.
+
+use toml::de::DeTable;
+
+use super::log::{Log, Read};
+use super::reader::Reader;
+use super::service::Services;
+use super::unique::Unique;
+use super::values::{boolean, interface};
+use crate::machine::spec::{Gateway, Spec};
+
+/// Most interfaces of a gateway: what the pinned maps have room for.
+const MAX_INTERFACES: usize = 64;
+
+/// Compiles a file; whatever is wrong with it is in `log`.
+pub(super) fn spec(table: DeTable<'_>, log: &Log<'_>) -> Read<Spec> {
+    let mut file = Reader::new(log, table);
+    let gateway = gateway(&mut file);
+    let services = Services::read(&mut file, log);
+    file.finish();
+    Ok(Spec { gateway: gateway?, services: services? })
+}
+
+fn gateway(file: &mut Reader<'_, '_>) -> Read<Gateway> {
+    let Some(mut reader) = file.table("gateway")? else {
+        let help = "add [gateway] with interfaces = [\"eth0\"]";
+        return Err(file.error(file.at(), "gateway", "is missing", help));
+    };
+    let interfaces = interfaces(&mut reader);
+    let assign_vip = reader.or("assign_vip", Ok(true), boolean);
+    reader.finish();
+    Ok(Gateway { interfaces: interfaces?, assign_vip: assign_vip? })
+}
+
+fn interfaces(reader: &mut Reader<'_, '_>) -> Read<Vec<String>> {
+    let interfaces = reader.list("interfaces", "interfaces = [\"eth0\"]", interface)?;
+    let mut seen = Unique::new();
+    for (index, interface) in interfaces.iter().enumerate() {
+        if seen.claim(&interface.value, "", interface.at).is_some() {
+            let problem = format!("is \"{}\" once more", interface.value);
+            reader.error(interface.at, &format!("interfaces[{index}]"), &problem, "name each interface once");
+        }
+    }
+    if let Some(first) = interfaces.get(MAX_INTERFACES) {
+        let problem = format!("has {} names, but there is room for {MAX_INTERFACES}", interfaces.len());
+        let help = "name those that packets of clients or backends arrive on, only";
+        reader.error(first.at, "interfaces", &problem, help);
+    }
+    Ok(interfaces.into_iter().map(|interface| interface.value).collect())
+}
