@@ -119,10 +119,15 @@ impl Wiring {
 
     fn join(&self, a: &Namespace, a_end: &str, b: &Namespace, b_end: &str) -> anyhow::Result<()> {
         a.ip(["link", "add", a_end, "type", "veth", "peer", "name", b_end, "netns", b.name()])?;
-        for (namespace, end) in [(a, a_end), (b, b_end)] {
+        let ends = [(a, a_end), (b, b_end)];
+        for (namespace, end) in ends {
+            namespace.ip(["link", "set", end, "mtu", &self.mtu, "up"])?;
+        }
+        // Only while the ends are up: `gro on` at an end that is down does not make it take what XDP sends (the kernel
+        // notes it as a feature, but not as a redirect target: veth_set_features).
+        for (namespace, end) in ends {
             let mut offloads = namespace.command("ethtool")?;
             shell::run(offloads.args(["-K", end, "gro", "on", "tx", "off"]))?;
-            namespace.ip(["link", "set", end, "mtu", &self.mtu, "up"])?;
         }
         Ok(())
     }
