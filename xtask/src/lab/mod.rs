@@ -10,6 +10,7 @@ mod daemon;
 mod keeper;
 mod netns;
 mod process;
+mod receiver;
 mod servers;
 mod trace;
 mod wiring;

@@ -18,7 +18,7 @@ const PREFIX: &str = "fs-";
 const FOLDER: &str = "fastswitch-lab-";
 pub(super) const NAMESPACES: &str = "/run/netns";
 const RUN: &str = "/run";
-const BPFFS: &str = "/sys/fs/bpf";
+pub(super) const BPFFS: &str = "/sys/fs/bpf";
 /// For a killed process to go away.
 const DEATH: Duration = Duration::from_secs(20);
 

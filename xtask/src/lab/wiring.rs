@@ -1,12 +1,15 @@
 //! Namespaces, wires and addresses of the two topologies.
 //!
-//! Every veth end gets `gro on` and `tx off`: without the first the kernel silently drops what XDP sends to that end,
-//! without the second its packets leave with unfinished checksums, which XDP forwards as they are.
+//! Every veth end gets `tx off`: otherwise its packets leave with unfinished checksums, which XDP forwards as they are.
+//! The ends that face the gateway's get an XDP program of their own, so that they take what XDP sends ([`receiver`]).
+//!
+//! [`receiver`]: super::receiver
 
 use anyhow::Context as _;
 
 use super::address::{Backend, CLIENT, GATEWAY_BACKENDS, GATEWAY_CLIENTS, Host, PREFIX};
 use super::netns::Namespace;
+use super::receiver::accept_xdp;
 use super::trace::Trace;
 use crate::shell;
 
@@ -68,6 +71,7 @@ pub(super) fn build(trace: &Trace, topology: Topology, mtu: u32) -> anyhow::Resu
             wiring.join(&wiring.client, "eth0", &wiring.gateway, "eth0")?;
             wiring.plug("gateway", &wiring.gateway, "eth1")?;
             address(&wiring.gateway, "eth1", GATEWAY_BACKENDS)?;
+            accept_xdp(&wiring.client, "eth0", &trace.pin_dir())?;
         }
         Topology::OneArm => {
             wiring.plug("client", &wiring.client, "eth0")?;
@@ -75,6 +79,8 @@ pub(super) fn build(trace: &Trace, topology: Topology, mtu: u32) -> anyhow::Resu
             address(&wiring.gateway, "eth0", GATEWAY_BACKENDS)?;
         }
     }
+    // The other ends of the gateway's wires.
+    accept_xdp(&wiring.lan, "gateway", &trace.pin_dir())?;
     address(&wiring.gateway, "eth0", GATEWAY_CLIENTS)?;
     address(&wiring.client, "eth0", CLIENT)?;
     wiring.client.ip(["route", "add", "default", "via", &GATEWAY_CLIENTS.to_string()])?;
@@ -119,13 +125,8 @@ impl Wiring {
 
     fn join(&self, a: &Namespace, a_end: &str, b: &Namespace, b_end: &str) -> anyhow::Result<()> {
         a.ip(["link", "add", a_end, "type", "veth", "peer", "name", b_end, "netns", b.name()])?;
-        let ends = [(a, a_end), (b, b_end)];
-        for (namespace, end) in ends {
+        for (namespace, end) in [(a, a_end), (b, b_end)] {
             namespace.ip(["link", "set", end, "mtu", &self.mtu, "up"])?;
-        }
-        // Only while the ends are up: `gro on` at an end that is down does not make it take what XDP sends (the kernel
-        // notes it as a feature, but not as a redirect target: veth_set_features).
-        for (namespace, end) in ends {
             let mut offloads = namespace.command("ethtool")?;
             shell::run(offloads.args(["-K", end, "gro", "on", "tx", "off"]))?;
         }
