@@ -11,7 +11,7 @@ use fastswitch_common::{
 };
 use proptest::prelude::*;
 use support::{
-    arbitrary::{damage, segment},
+    arbitrary::{config, damage, segment},
     frame::{Address, Body, Frame, icmp, tcp},
 };
 
@@ -22,6 +22,7 @@ mod support {
     pub mod frame;
 }
 
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packets.regressions");
 const CLIENT: Address = ([10, 1, 0, 10], 40000);
 const VIP: Address = ([10, 1, 0, 100], 80);
 const BACKEND: Address = ([10, 2, 0, 10], 8080);
@@ -64,7 +65,7 @@ fn read(bytes: &[u8]) -> Segment {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(config(REGRESSIONS))]
 
     #[test]
     fn what_lies_around_a_packet_does_not_matter(bytes in bytes()) {

@@ -1,8 +1,19 @@
 //! Random frames.
 
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{collection::vec, prelude::*, sample::Index, test_runner::FileFailurePersistence};
 
 use super::frame::{Address, Body, Frame};
+
+/// Configuration of a property: 2048 cases, or `PROPTEST_CASES` of them; what failed once is kept in the file
+/// `regressions` and tried first from then on.
+pub fn config(regressions: &'static str) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 2048;
+    }
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(regressions)));
+    config
+}
 
 /// A well-formed TCP segment or UDP datagram between these two, with everything else at random but the TTL that
 /// forwarding needs.
