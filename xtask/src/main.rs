@@ -1,3 +1,38 @@
-//! The `cargo xtask` command.
+//! The `cargo xtask` command: reads the command line and hands over to the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{setup, test, tidy};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find out what this machine has and install what is missing.
+    Setup(setup::Args),
+    /// Run every check and every test.
+    Test(test::Args),
+    /// Check the rules that keep the parts of the program apart.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup(args) => setup::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::Tidy => tidy::main(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
