@@ -109,10 +109,10 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
             Err(missing) => {
                 report("missing", item.name, &format!("{missing}; needed {}", item.why));
                 if args.check {
-                    problems.push(item.name.to_owned());
+                    problems.push(item.name);
                 } else if let Err(error) = item.install(&apt) {
                     report("failed", item.name, &format!("{error:#}"));
-                    problems.push(format!("{}: {error:#}", item.name));
+                    problems.push(item.name);
                 }
             }
         }
@@ -120,10 +120,11 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
+    let problems = problems.join(", ");
     if args.check {
-        anyhow::bail!("missing: {}; `cargo xtask setup` installs what it can", problems.join(", "));
+        anyhow::bail!("missing: {problems}; `cargo xtask setup` installs what it can");
     }
-    anyhow::bail!("could not be installed:\n  {}", problems.join("\n  "))
+    anyhow::bail!("could not be installed, for the reasons above: {problems}")
 }
 
 /// Makes sure that everything up to `level` is there; quick and silent when it is.
@@ -143,6 +144,8 @@ fn needed(level: Level) -> impl Iterator<Item = &'static Item> {
 }
 
 fn report(state: &str, name: &str, text: &str) {
+    // What a failed command says may have several lines.
+    let text = text.replace('\n', &format!("\n{:26}", ""));
     eprintln!("{state:<10} {name:<14} {text}");
 }
 
