@@ -10,6 +10,7 @@ mod error;
 mod network;
 mod ports;
 mod requests;
+mod scripts;
 mod startup;
 mod status;
 

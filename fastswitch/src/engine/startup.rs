@@ -14,17 +14,28 @@ use super::driver::Driver;
 use super::error::StartError;
 use super::network::{self, VipPlace};
 use super::ports::Ports;
+use super::scripts::Scripts;
 use super::{Inputs, Options};
 use crate::dataplane::{self, Adopted, Dataplane};
 use crate::machine::spec::Spec;
 use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId};
 use crate::net::{Interface, Net, Watch};
 use crate::probe::{Prober, Target};
-use crate::runner::{RecordState, Recovered, Runner};
+use crate::runner::{Finished, Recovered, Runner, State};
 use crate::{config, control, net};
 
 /// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
 const WAITING: usize = 4096;
+
+/// What was found before the first change.
+struct Checked {
+    spec: Spec,
+    net: Net,
+    interfaces: Vec<Interface>,
+    vips: Vec<VipPlace>,
+    runner: Runner,
+    finished: mpsc::UnboundedSender<Finished>,
+}
 
 /// Starts everything.
 pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, Inputs), StartError> {
@@ -39,19 +50,15 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
     background.block_on(network::check_conflicts(&net, &vips))?;
     let (finished, scripts) = mpsc::unbounded_channel();
-    let runner = Runner::open(&options.state_dir, finished)?;
+    let runner = Runner::open(&options.state_dir, finished.clone())?;
 
     let first = !dataplane::is_pinned(&options.pin_dir);
-    let started = take_over(options, background, spec, net, interfaces, vips, runner);
-    let mut driver = match started {
-        Ok(driver) => driver,
-        Err(error) => {
-            if first {
-                undo(options, background);
-            }
-            return Err(error);
+    let checked = Checked { spec, net, interfaces, vips, runner, finished };
+    let mut driver = take_over(options, background, checked).inspect_err(|_| {
+        if first {
+            undo(options, background);
         }
-    };
+    })?;
 
     let (reports, heartbeats) = mpsc::channel(WAITING);
     let prober = Prober::spawn(probe_targets(&driver.spec), reports);
@@ -70,30 +77,22 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
 }
 
 /// From the first change to packets being forwarded as configured.
-fn take_over(
-    options: &Options,
-    background: &Handle,
-    spec: Spec,
-    net: Net,
-    interfaces: Vec<Interface>,
-    vips: Vec<VipPlace>,
-    mut runner: Runner,
-) -> Result<Driver, StartError> {
+fn take_over(options: &Options, background: &Handle, checked: Checked) -> Result<Driver, StartError> {
+    let Checked { spec, net, interfaces, vips, runner, finished } = checked;
     let mut dataplane = Dataplane::open(&options.pin_dir, &spec, options.packet_log)?;
     dataplane.prepare(&spec)?;
-    let clock = Clock::start();
-    let recovered = runner.recover(&spec);
+    let recovered = runner.recover(|service, backend| spec.find(service, backend))?;
     let ports = Ports::adopt(&dataplane)?;
     let adopted = dataplane.adopted().to_vec();
     let targets = network::targets(&interfaces);
     let mut driver = Driver {
         machines: Vec::new(),
-        clock,
+        clock: Clock::start(),
         interfaces,
         ports,
         next_hops: BTreeMap::new(),
         vips,
-        runner,
+        scripts: Scripts::start(runner, finished, background),
         net,
         background: background.clone(),
         deadlines: Deadlines::default(),
@@ -106,11 +105,8 @@ fn take_over(
     driver.birth(&adopted, &recovered);
     driver.dataplane.commit(&driver.spec)?;
     for attached in driver.dataplane.attach(&targets)? {
-        tracing::info!(
-            interface = attached.name,
-            adopted = attached.adopted,
-            "XDP program attached, native mode"
-        );
+        let (interface, adopted) = (attached.name, attached.adopted);
+        tracing::info!(interface, adopted, "XDP program attached, native mode");
     }
     driver.place_vips()?;
     Ok(driver)
@@ -181,12 +177,12 @@ impl Driver {
 fn launched_of(record: &Recovered) -> Launched {
     let trace = record.trace;
     match record.state {
-        RecordState::Starting => {
+        State::Starting => {
             let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
             Launched::Starting { age, trace, script_runs: record.running }
         }
-        RecordState::Started => Launched::Running { trace },
-        RecordState::Stopping => Launched::Stopping { trace, script_runs: record.running },
+        State::Started => Launched::Running { trace },
+        State::Stopping => Launched::Stopping { trace, script_runs: record.running },
     }
 }
 
@@ -255,15 +251,17 @@ mod tests {
         let record = |state, running| Recovered {
             service: ServiceId(0),
             backend: BackendId(1),
+            service_name: "asr".to_owned(),
+            backend_name: "cold".to_owned(),
             state,
             trace: TraceId(7),
             since: SystemTime::now(),
             running,
         };
         let trace = TraceId(7);
-        assert_eq!(launched_of(&record(RecordState::Started, false)), Launched::Running { trace });
+        assert_eq!(launched_of(&record(State::Started, false)), Launched::Running { trace });
         assert!(matches!(
-            launched_of(&record(RecordState::Starting, true)),
+            launched_of(&record(State::Starting, true)),
             Launched::Starting { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }
