@@ -61,7 +61,7 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     })?;
 
     let (reports, heartbeats) = mpsc::channel(WAITING);
-    let prober = Prober::spawn(probe_targets(&driver.spec), reports);
+    let prober = Prober::spawn(probe_targets(&driver.spec), &reports);
     driver.prober = Some(prober.map_err(StartError::system("start the heartbeats"))?);
     let (questions, asked) = mpsc::channel(64);
     control::serve(&options.socket, questions)?;
