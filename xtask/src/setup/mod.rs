@@ -7,11 +7,13 @@ mod apt;
 mod linker;
 pub mod toolchain;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::shell;
 use apt::Apt;
+use toolchain::Toolchain;
 
 /// How much of the machine a task needs; each level includes the ones before it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
@@ -33,6 +35,14 @@ pub struct Args {
     /// What the machine is for.
     #[arg(long = "for", value_name = "LEVEL", value_enum, default_value_t = Level::Test)]
     level: Level,
+}
+
+/// What one run has learnt about the machine.
+#[derive(Default)]
+struct Machine {
+    apt: Apt,
+    /// Once there is a usable one, nothing here makes it another.
+    toolchain: OnceCell<Toolchain>,
 }
 
 /// One thing that the machine must have.
@@ -101,16 +111,16 @@ const fn program(name: &'static str, package: &'static str, why: &'static str) -
 /// # Errors
 /// When something is missing that could not be installed, or at all with `--check`.
 pub fn main(args: &Args) -> anyhow::Result<()> {
-    let apt = Apt::default();
+    let machine = Machine::default();
     let mut problems = Vec::new();
     for item in needed(args.level) {
-        match item.find() {
+        match item.find(&machine) {
             Ok(found) => report("present", item.name, &found),
             Err(missing) => {
                 report("missing", item.name, &format!("{missing}; needed {}", item.why));
                 if args.check {
                     problems.push(item.name);
-                } else if let Err(error) = item.install(&apt) {
+                } else if let Err(error) = item.install(&machine) {
                     report("failed", item.name, &format!("{error:#}"));
                     problems.push(item.name);
                 }
@@ -132,7 +142,8 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
 /// # Errors
 /// When something is missing that could not be installed.
 pub fn ensure(level: Level) -> anyhow::Result<()> {
-    if needed(level).all(|item| item.find().is_ok()) {
+    let machine = Machine::default();
+    if needed(level).all(|item| item.find(&machine).is_ok()) {
         return Ok(());
     }
     eprintln!("Something that this needs is missing; setting up the machine:");
@@ -155,14 +166,24 @@ fn install_by(name: &str, command: &mut Command) -> anyhow::Result<()> {
     shell::run(command).map(drop)
 }
 
+impl Machine {
+    /// The toolchain for the XDP program, or what is wrong with it.
+    fn toolchain(&self) -> Result<&Toolchain, String> {
+        match self.toolchain.get() {
+            Some(toolchain) => Ok(toolchain),
+            None => toolchain::find().map(|toolchain| self.toolchain.get_or_init(|| toolchain)),
+        }
+    }
+}
+
 impl Item {
     /// What of it is there, or what is not.
-    fn find(&self) -> Result<String, String> {
+    fn find(&self, machine: &Machine) -> Result<String, String> {
         match &self.kind {
-            Kind::BpfToolchain => toolchain::find().map(|toolchain| toolchain.to_string()),
+            Kind::BpfToolchain => machine.toolchain().map(Toolchain::to_string),
             // Which LLVM it must read is known only once there is a toolchain.
-            Kind::BpfLinker => linker::find(toolchain::find().ok().map(|toolchain| toolchain.llvm)),
-            Kind::BpfClippy => toolchain::find()?.find_clippy(),
+            Kind::BpfLinker => linker::find(machine.toolchain().ok().map(|toolchain| toolchain.llvm)),
+            Kind::BpfClippy => machine.toolchain()?.find_clippy(),
             Kind::Component { subcommand, .. } => {
                 first_line(Command::new("cargo").args([subcommand, "--version"]))
             }
@@ -172,22 +193,22 @@ impl Item {
         }
     }
 
-    fn install(&self, apt: &Apt) -> anyhow::Result<()> {
+    fn install(&self, machine: &Machine) -> anyhow::Result<()> {
+        let toolchain = || machine.toolchain().map_err(anyhow::Error::msg);
         match &self.kind {
             Kind::Rustup => anyhow::bail!(
                 "install it as https://rustup.rs says (Debian's own cargo and rustc cannot be switched per command)"
             ),
-            Kind::BpfToolchain => toolchain::install(apt)?,
-            Kind::BpfLinker => linker::install(apt, &toolchain::find().map_err(anyhow::Error::msg)?)?,
-            Kind::BpfClippy => {
-                toolchain::install_clippy(apt, &toolchain::find().map_err(anyhow::Error::msg)?)?;
-            }
+            Kind::BpfToolchain => toolchain::install(&machine.apt)?,
+            Kind::BpfLinker => linker::install(&machine.apt, toolchain()?)?,
+            Kind::BpfClippy => toolchain::install_clippy(&machine.apt, toolchain()?)?,
             Kind::Component { component, .. } => {
                 install_by(self.name, Command::new("rustup").args(["component", "add", component]))?;
             }
-            Kind::Program { package } => apt.install(self.name, &[package])?,
+            Kind::Program { package } => machine.apt.install(self.name, &[package])?,
         }
-        let found = self.find().map_err(|missing| anyhow::anyhow!("installed, and still: {missing}"))?;
+        let found =
+            self.find(machine).map_err(|missing| anyhow::anyhow!("installed, and still: {missing}"))?;
         report("present", self.name, &found);
         Ok(())
     }

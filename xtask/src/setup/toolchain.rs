@@ -47,10 +47,14 @@ impl fmt::Display for Toolchain {
 /// When there is none, or it lacks something: what that is.
 pub fn find() -> Result<Toolchain, String> {
     match std::env::var(OVERRIDE) {
-        Ok(name) => inspect(&name).map_err(|missing| format!("{missing} ({OVERRIDE} asks for it)")),
-        // A linked toolchain that has become unusable is still the one that a build takes.
-        Err(_) if is_linked() => inspect(LINKED),
-        Err(_) => inspect("nightly"),
+        Ok(name) => rustc(&name)
+            .and_then(|rustc| inspect(&name, rustc))
+            .map_err(|missing| format!("{missing} ({OVERRIDE} asks for it)")),
+        Err(_) => match rustc(LINKED) {
+            // A linked toolchain that has become unusable is still the one that a build takes.
+            Ok(rustc) => inspect(LINKED, rustc),
+            Err(_) => inspect("nightly", rustc("nightly")?),
+        },
     }
 }
 
@@ -59,7 +63,7 @@ pub(super) fn install(apt: &Apt) -> anyhow::Result<()> {
     match std::env::var(OVERRIDE) {
         Ok(name) if name == LINKED => return install_debian(apt),
         Ok(name) => return install_ordinary(apt, &name),
-        Err(_) if is_linked() => return install_debian(apt),
+        Err(_) if rustc(LINKED).is_ok() => return install_debian(apt),
         Err(_) => {}
     }
     let Err(refused) = install_ordinary(apt, "nightly") else { return Ok(()) };
@@ -118,7 +122,7 @@ fn install_ordinary(apt: &Apt, name: &str) -> anyhow::Result<()> {
     // A machine without a way to rustup's server must learn so soon.
     rustup.env("RUSTUP_MAX_RETRIES", "1").env("RUSTUP_DOWNLOAD_TIMEOUT", "30");
     install_by("bpf-toolchain", &mut rustup)?;
-    let toolchain = inspect(name).map_err(anyhow::Error::msg)?;
+    let toolchain = rustc(name).and_then(|rustc| inspect(name, rustc)).map_err(anyhow::Error::msg)?;
     anyhow::ensure!(
         linker::obtainable(apt, toolchain.llvm),
         "no bpf-linker for LLVM {} of toolchain `{name}` can be had here",
@@ -132,13 +136,16 @@ fn install_debian(apt: &Apt) -> anyhow::Result<()> {
     install_by("bpf-toolchain", rustup().args(["toolchain", "link", LINKED, DEBIAN_SYSROOT]))
 }
 
-fn is_linked() -> bool {
-    rustc(LINKED).is_ok()
+/// What the compiler says of itself.
+struct Rustc {
+    version: String,
+    /// Major version of its LLVM.
+    llvm: u32,
 }
 
-/// What the toolchain called `name` can do.
-fn inspect(name: &str) -> Result<Toolchain, String> {
-    let (version, llvm) = rustc(name)?;
+/// The toolchain called `name`, if a build can use it.
+fn inspect(name: &str, rustc: Rustc) -> Result<Toolchain, String> {
+    let Rustc { version, llvm } = rustc;
     let sysroot = shell::run(rustup().args(["run", name, "rustc", "--print", "sysroot"]))
         .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
         .map_err(|error| format!("{error:#}"))?;
@@ -154,18 +161,21 @@ fn inspect(name: &str) -> Result<Toolchain, String> {
     Ok(Toolchain { name: name.to_owned(), llvm, version, sysroot })
 }
 
-/// Version line and LLVM major version of the compiler in toolchain `name`.
-fn rustc(name: &str) -> Result<(String, u32), String> {
+/// The compiler of the toolchain called `name`.
+fn rustc(name: &str) -> Result<Rustc, String> {
     let output = shell::run(rustup().args(["run", name, "rustc", "-vV"]))
         .map_err(|_| format!("there is no toolchain `{name}`"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    parse_rustc(&text).ok_or_else(|| format!("`rustc -vV` of toolchain `{name}` names no LLVM version"))
+    Rustc::parse(&String::from_utf8_lossy(&output.stdout))
+        .ok_or_else(|| format!("`rustc -vV` of toolchain `{name}` names no LLVM version"))
 }
 
-fn parse_rustc(text: &str) -> Option<(String, u32)> {
-    let version = text.lines().next()?.split(" (").next()?;
-    let llvm = text.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
-    Some((version.to_owned(), llvm.split('.').next()?.parse().ok()?))
+impl Rustc {
+    /// From the output of `rustc -vV`.
+    fn parse(text: &str) -> Option<Rustc> {
+        let version = text.lines().next()?.split(" (").next()?.to_owned();
+        let llvm = text.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+        Some(Rustc { version, llvm: llvm.split('.').next()?.parse().ok()? })
+    }
 }
 
 fn has_core(sysroot: &Path) -> bool {
@@ -189,9 +199,10 @@ mod tests {
     #[test]
     fn version_of_rustc() {
         let text = "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)\nbinary: rustc\nLLVM version: 22.1.8\n";
-        assert_eq!(parse_rustc(text), Some(("rustc 1.96.0".to_owned(), 22)));
-        assert_eq!(parse_rustc("rustc 1.96.0\n"), None);
-        assert_eq!(parse_rustc(""), None);
+        let rustc = Rustc::parse(text).unwrap();
+        assert_eq!((rustc.version.as_str(), rustc.llvm), ("rustc 1.96.0", 22));
+        assert!(Rustc::parse("rustc 1.96.0\n").is_none());
+        assert!(Rustc::parse("").is_none());
     }
 
     #[test]
