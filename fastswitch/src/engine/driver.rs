@@ -225,7 +225,7 @@ impl Driver {
                     network::announce(new);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot make sure that the VIPs are on their interfaces")
+                    tracing::warn!(%error, "cannot make sure that the VIPs are on their interfaces");
                 }
             }
         });

@@ -141,7 +141,7 @@ impl Driver {
         let freeze = match adopted.frozen_until {
             0 => Freeze::No,
             u64::MAX => Freeze::Indefinitely,
-            unix => Freeze::Until(self.clock.from_unix(unix)),
+            unix => Freeze::Until(self.clock.at_unix(unix)),
         };
         Restored {
             position: Some(adopted.position),

@@ -30,9 +30,9 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
             let from = from.as_ref().map(name);
             let stored_us = stored_after.map(|after| after.as_secs_f64() * 1e6);
             if matches!(cause, Cause::Failover) {
-                line!(error, "switched", to, from, ?cause, epoch, stored_us, "is active now");
+                line!(error, "switched", to, from, cause = cause.name(), epoch, stored_us, "is active now");
             } else {
-                line!(info, "switched", to, from, ?cause, epoch, stored_us, "is active now");
+                line!(info, "switched", to, from, cause = cause.name(), epoch, stored_us, "is active now");
             }
         }
         Event::OutageBegan { last } => {
@@ -47,7 +47,7 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
             );
         }
         Event::OutageEnded { backend } => {
-            line!(info, "outage_ended", backend, "can serve; the outage is over")
+            line!(info, "outage_ended", backend, "can serve; the outage is over");
         }
         Event::Starting { backend, attempt } => {
             line!(warn, "starting", backend, attempt, "start script begins");
