@@ -173,6 +173,17 @@ impl Tier {
     }
 }
 
+impl OnOutage {
+    /// The word in configuration and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Drop => "drop",
+        }
+    }
+}
+
 impl Protocol {
     /// The word in configuration and status.
     #[must_use]
