@@ -33,6 +33,17 @@ fn automatic_failback_comes_its_delay_after_the_recovery() {
 }
 
 #[test]
+fn a_heartbeat_that_comes_before_the_late_tick_does_not_swallow_it() {
+    play(
+        failing_back(30, &["primary", "standby"]),
+        "0.1 standby + | standby up
+         0.2 primary --- | primary suspected, store standby, primary down, cause failover, switched primary>standby
+         6   primary ++  | primary up
+         36.001 standby + | store primary, cause failback, switched standby>primary",
+    );
+}
+
+#[test]
 fn a_flap_restarts_the_delay() {
     play(
         failing_back(30, &["primary", "standby"]),

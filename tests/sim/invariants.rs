@@ -283,7 +283,7 @@ fn deadlines_suffice(step: &Step) -> Verdict {
         effects.is_empty()
     };
     rule(idle_at(step.own_now), "nothing is left undone by an input")?;
-    match step.machine.deadline(step.own_now) {
+    match step.machine.deadline() {
         Some(due) => {
             rule(due > step.own_now, "a deadline lies in the future")?;
             let shortly = Time(due.0 - Duration::from_nanos(1));

@@ -92,7 +92,7 @@ fn freeze_and_maintenance_go_on() {
 fn a_freeze_that_ended_meanwhile_has_ended() {
     let memory = Memory { freeze: Freeze::Until(seconds(50)), ..Memory::new(1) };
     let (_, said) = Play::left_behind(service(&["only"]), memory, seconds(100));
-    assert_eq!(said, "store only, unfrozen, cause initial, switched nobody>only");
+    assert_eq!(said, "store only, cause initial, switched nobody>only, unfrozen");
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Watched {
 
     /// When the machine asks for [`Input::Tick`].
     pub(crate) fn deadline(&self) -> Option<Time> {
-        self.machine.deadline(self.own(self.now)).map(|due| self.born + due.0)
+        self.machine.deadline().map(|due| self.born + due.0)
     }
 
     /// What people see.
