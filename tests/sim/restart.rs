@@ -88,7 +88,6 @@ fn freeze_and_maintenance_go_on() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_freeze_that_ended_meanwhile_has_ended() {
     let memory = Memory { freeze: Freeze::Until(seconds(50)), ..Memory::new(1) };
     let (_, said) = Play::left_behind(service(&["only"]), memory, seconds(100));
@@ -114,7 +113,6 @@ fn an_operators_choice_and_force_go_on() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_position_whose_backend_left_the_configuration_goes_to_the_most_preferred() {
     let memory = |maintenance: &[bool]| Memory {
         position: Some(Position { active: None, outage: false, epoch: 41 }),

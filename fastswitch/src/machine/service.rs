@@ -118,6 +118,7 @@ impl Machine {
                 machine.resume(BackendId(index), launched, now, effects);
             }
         }
+        machine.evaluate(now, effects);
         machine
     }
 
