@@ -77,8 +77,7 @@ impl Driver {
         let mut effects = Vec::new();
         let result = input(&mut self.machines[service.0], &mut effects);
         self.execute(service, effects, decided);
-        let now = self.clock.now();
-        self.deadlines.set(service, self.machines[service.0].deadline(now));
+        self.deadlines.set(service, self.machines[service.0].deadline());
         result
     }
 

@@ -134,7 +134,7 @@ impl Driver {
             let seed = seed.wrapping_add(index as u64);
             self.machines.push(Machine::new(service, &restored, seed, now, &mut effects));
             self.execute(id, effects, Instant::now());
-            self.deadlines.set(id, self.machines[index].deadline(now));
+            self.deadlines.set(id, self.machines[index].deadline());
         }
     }
 

@@ -74,6 +74,8 @@ pub struct Machine {
     pub(super) freeze: Freeze,
     /// The trouble being dealt with, from the first missed heartbeat of the active backend until it is over.
     pub(super) incident: Option<TraceId>,
+    /// The time of the last input: what was due by then is done.
+    pub(super) now: Time,
     seed: u64,
     traces: u64,
 }
@@ -98,6 +100,7 @@ impl Machine {
             cause: restored.cause,
             freeze: restored.freeze,
             incident: None,
+            now,
             seed,
             traces: 0,
         };
@@ -115,6 +118,7 @@ impl Machine {
                 machine.resume(BackendId(index), launched, now, effects);
             }
         }
+        machine.evaluate(now, effects);
         machine
     }
 
@@ -123,43 +127,20 @@ impl Machine {
         let Some(heartbeat) = self.spec.backends.get(id.0).map(|backend| &backend.heartbeat) else { return };
         let (fall, rise) = (heartbeat.fall, heartbeat.rise);
         let is_active = self.position.active == Some(id);
-        let health = &mut self.state_mut(id).health;
-        let moved = health.record(now, outcome, fall, rise);
-        let (state, failure) = (health.state(), health.failure().cloned());
-        match moved {
-            Move::None => return,
+        match self.state_mut(id).health.record(now, outcome, fall, rise) {
+            Move::None => {}
             Move::Suspected => {
-                if let Some(failure) = failure.filter(|_| is_active) {
+                if let Some(failure) = self.state(id).health.failure().filter(|_| is_active).cloned() {
                     self.open_incident();
                     self.tell(self.incident, Event::Suspected { backend: id, failure }, effects);
                 }
-                return;
             }
             Move::Cleared => {
                 if is_active {
                     self.tell(self.incident, Event::Cleared { backend: id }, effects);
                 }
             }
-            Move::Changed => {
-                if is_active && state == State::Down {
-                    self.open_incident();
-                }
-                if is_active && state == State::Up && self.cause == Cause::Forced {
-                    // The heartbeats agree with the operator now; from here on they count again.
-                    self.cause = Cause::Operator;
-                    effects.push(Effect::NoteCause(self.cause));
-                }
-                // The switch goes first, the news after it: see the order of effects below.
-                let mut news = Vec::new();
-                self.tell(self.incident, Event::Health { backend: id, state, failure }, &mut news);
-                if state == State::Up {
-                    self.ready(id, now, &mut news);
-                }
-                self.evaluate(now, effects);
-                let stores = effects.iter().take_while(|effect| matches!(effect, Effect::Store(_))).count();
-                effects.splice(stores..stores, news);
-                return;
-            }
+            Move::Changed => self.health_changed(id, now, effects),
         }
         self.evaluate(now, effects);
     }
@@ -169,9 +150,9 @@ impl Machine {
         self.evaluate(now, effects);
     }
 
-    /// When [`Machine::tick`] is next needed, if no input comes before; `now` is the time of the last input.
+    /// When [`Machine::tick`] is next needed, if no input comes before; later than the last input.
     #[must_use]
-    pub fn deadline(&self, now: Time) -> Option<Time> {
+    pub fn deadline(&self) -> Option<Time> {
         let thaw = match self.freeze {
             Freeze::Until(until) => Some(until),
             Freeze::No | Freeze::Indefinitely => None,
@@ -179,10 +160,10 @@ impl Machine {
         let failback = self.failback_delay().and_then(|delay| {
             self.preferred_to_active()
                 .filter_map(|id| self.state(id).eligible_since.map(|since| since + delay))
-                .filter(|&due| due > now)
+                .filter(|&due| due > self.now)
                 .min()
         });
-        [thaw, failback, self.launch_deadline(now)].into_iter().flatten().min()
+        [thaw, failback, self.launch_deadline()].into_iter().flatten().min()
     }
 
     /// What is wanted.
@@ -205,6 +186,7 @@ impl Machine {
 
     /// Compares what is with what should be, and acts.
     pub(super) fn evaluate(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.now = now;
         self.thaw(now, effects);
         self.note_eligibility(now);
         let frozen = self.freeze != Freeze::No;
@@ -229,6 +211,25 @@ impl Machine {
             self.expire_launches(now, effects);
         }
         self.close_incident();
+    }
+
+    /// A backend is up or down now: tells so, and what that means for an operator's choice and for a start.
+    fn health_changed(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
+        let is_active = self.position.active == Some(id);
+        let health = &self.state(id).health;
+        let (state, failure) = (health.state(), health.failure().cloned());
+        if is_active && state == State::Down {
+            self.open_incident();
+        }
+        self.tell(self.incident, Event::Health { backend: id, state, failure }, effects);
+        if state == State::Up {
+            self.ready(id, now, effects);
+            if is_active && self.cause == Cause::Forced {
+                // The heartbeats agree with the operator now; from here on they count again.
+                self.cause = Cause::Operator;
+                effects.push(Effect::NoteCause(self.cause));
+            }
+        }
     }
 
     /// Whether the active backend may go on serving: up, not yet known to be down, or an operator's own choice

@@ -129,14 +129,14 @@ impl Machine {
     }
 
     /// The earliest moment at which a start expires or may be tried again.
-    pub(super) fn launch_deadline(&self, now: Time) -> Option<Time> {
+    pub(super) fn launch_deadline(&self) -> Option<Time> {
         let deadline =
             |(index, backend): (usize, &super::service::BackendState)| match backend.launcher.launch {
                 Launch::Starting { since, .. } => Some(since + self.spec.backends[index].ready_timeout),
                 Launch::Pausing { until } if self.position.outage => Some(until),
                 _ => None,
             };
-        self.backends.iter().enumerate().filter_map(deadline).filter(|&due| due > now).min()
+        self.backends.iter().enumerate().filter_map(deadline).filter(|&due| due > self.now).min()
     }
 
     /// Stops what was started and is not, or no longer, the active backend.
