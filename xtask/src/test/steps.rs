@@ -33,8 +33,14 @@ pub(super) enum Work {
     Here(fn() -> anyhow::Result<()>),
     /// A program that either succeeds or fails.
     Check(Command),
-    /// Programs that report on tests; `quiet` when there are too many to name each that passed.
-    Tests { commands: Vec<Command>, quiet: bool },
+    /// Programs that report on tests.
+    Tests {
+        commands: Vec<Command>,
+        /// There are too many to name each that passed.
+        quiet: bool,
+        /// That no test ran is no failure.
+        may_be_empty: bool,
+    },
 }
 
 /// Every step, in order: what is quick and likely to fail comes first.
@@ -46,18 +52,18 @@ pub(super) fn all() -> anyhow::Result<Vec<Step>> {
         check("clippy-bpf", clippy_bpf()?),
         // Apart from the tests, so that their times say how long they ran.
         check("build", cargo_host("test", &["--no-run"])),
-        suite("unit", cargo_host("test", &["--lib", "--bins", "--no-fail-fast"]), true),
+        inline("unit", cargo_host("test", &["--lib", "--bins", "--no-fail-fast"])),
     ];
-    for program in test_programs()? {
+    for name in test_programs()? {
         // Chosen from the whole workspace: with `--package`, cargo would settle on other features of the dependencies
         // and build them again.
-        let mut command = cargo_host("test", &["--test", &program, "--no-fail-fast"]);
-        if !SIDE_BY_SIDE.iter().any(|(name, _)| *name == program) {
+        let mut command = cargo_host("test", &["--test", &name, "--no-fail-fast"]);
+        if !SIDE_BY_SIDE.iter().any(|(parallel, _)| *parallel == name) {
             command.args(["--", "--test-threads=1"]);
         }
-        steps.push(suite(&program, command, false));
+        steps.push(program(&name, command));
     }
-    steps.push(suite("doctest", cargo_host("test", &["--doc", "--no-fail-fast"]), true));
+    steps.push(inline("doctest", cargo_host("test", &["--doc", "--no-fail-fast"])));
     let mut doc = cargo_host("doc", &["--no-deps", "--document-private-items"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.push(check("doc", doc));
@@ -79,9 +85,9 @@ pub(super) fn select(steps: Vec<Step>, filters: &[String], fast: bool) -> Vec<St
             return Some(step);
         }
         match step.work {
-            Work::Tests { commands, quiet } if !patterns.is_empty() => {
+            Work::Tests { commands, quiet, .. } if !patterns.is_empty() => {
                 let commands = commands.iter().flat_map(|command| narrowed(command, &patterns)).collect();
-                Some(Step { name: step.name, work: Work::Tests { commands, quiet } })
+                Some(Step { name: step.name, work: Work::Tests { commands, quiet, may_be_empty: true } })
             }
             _ => None,
         }
@@ -148,8 +154,16 @@ fn check(name: &str, command: Command) -> Step {
     Step { name: name.to_owned(), work: Work::Check(command) }
 }
 
-fn suite(name: &str, command: Command, quiet: bool) -> Step {
-    Step { name: name.to_owned(), work: Work::Tests { commands: vec![command], quiet } }
+/// A program under `tests/`: one without tests has lost its harness.
+fn program(name: &str, command: Command) -> Step {
+    let work = Work::Tests { commands: vec![command], quiet: false, may_be_empty: false };
+    Step { name: name.to_owned(), work }
+}
+
+/// Tests that lie among the code.
+fn inline(name: &str, command: Command) -> Step {
+    let work = Work::Tests { commands: vec![command], quiet: true, may_be_empty: true };
+    Step { name: name.to_owned(), work }
 }
 
 fn cargo(args: &[&str]) -> Command {
@@ -171,8 +185,8 @@ mod tests {
     fn steps() -> Vec<Step> {
         vec![
             check("fmt", cargo(&["fmt"])),
-            suite("unit", cargo(&["test", "--lib"]), true),
-            suite("failover", cargo(&["test", "--test", "failover", "--", "--test-threads=1"]), false),
+            inline("unit", cargo(&["test", "--lib"])),
+            program("failover", cargo(&["test", "--test", "failover", "--", "--test-threads=1"])),
         ]
     }
 
