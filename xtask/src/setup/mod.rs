@@ -214,11 +214,10 @@ impl Item {
     }
 }
 
-/// Where a program lies: on PATH, or among the programs of the administrator, which an ordinary user's PATH leaves out.
+/// Where on PATH a program lies.
 fn find_program(name: &str) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
         .ok_or_else(|| format!("no `{name}` on PATH"))

@@ -2,9 +2,10 @@
 //!
 //! - The ordinary way: a nightly with rust-src, which builds `core` for the BPF target along with the program.
 //! - Debian's way, where that cannot be had: its packages ship `core` built for the BPF target, and rustup calls them
-//!   under the name [`LINKED`].
+//!   `fastswitch-bpf`.
 //!
-//! The build script of `fastswitch` chooses by the same rule: [`OVERRIDE`], else [`LINKED`] if there is one, else nightly.
+//! The build script of `fastswitch` chooses by the same rule: what `FASTSWITCH_BPF_TOOLCHAIN` names, else
+//! `fastswitch-bpf` if there is one, else `nightly`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
