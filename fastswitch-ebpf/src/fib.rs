@@ -32,7 +32,7 @@ const _: () = assert!(size_of::<Params>() == 8 * WORDS && align_of::<Params>() <
 /// # Errors
 /// The reason that stands for the kernel's refusal.
 #[inline(always)]
-pub fn route(
+pub(crate) fn route(
     ctx: &XdpContext,
     segment: &Segment,
     source: Endpoint,
