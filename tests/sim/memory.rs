@@ -107,7 +107,7 @@ impl Memory {
         let launched = |record: &Option<Record>| {
             record.map(|Record { kind, running, trace, since, .. }| match kind {
                 ScriptKind::Start => {
-                    Launched::Starting { age: now.since(since), trace, script_runs: running }
+                    Launched::Started { age: now.since(since), trace, script_runs: running }
                 }
                 ScriptKind::Stop => Launched::Stopping { trace, script_runs: running },
             })

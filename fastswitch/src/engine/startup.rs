@@ -181,11 +181,10 @@ impl Driver {
 fn launched_of(record: &Recovered) -> Launched {
     let trace = record.trace;
     match record.state {
-        RecordState::Starting => {
+        RecordState::Starting | RecordState::Started => {
             let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
-            Launched::Starting { age, trace, script_runs: record.running }
+            Launched::Started { age, trace, script_runs: record.running }
         }
-        RecordState::Started => Launched::Running { trace },
         RecordState::Stopping => Launched::Stopping { trace, script_runs: record.running },
     }
 }
@@ -261,10 +260,13 @@ mod tests {
             running,
         };
         let trace = TraceId(7);
-        assert_eq!(launched_of(&record(RecordState::Started, false)), Launched::Running { trace });
+        assert_eq!(
+            launched_of(&record(RecordState::Stopping, true)),
+            Launched::Stopping { trace, script_runs: true }
+        );
         assert!(matches!(
             launched_of(&record(RecordState::Starting, true)),
-            Launched::Starting { script_runs: true, age, .. } if age < Duration::from_secs(60)
+            Launched::Started { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }
 }

@@ -1,9 +1,11 @@
 //! Starting, retiring and retrying warm and cold backends.
 
-use super::launch::Launch;
+use std::time::Duration;
+
+use super::launch::{Began, Launch};
 use super::service::Machine;
 use super::spec::Tier;
-use super::{BackendId, Effect, Event, Launched, ScriptKind, State, Time, TraceId};
+use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
 
 const RETURNED: &str = "no longer needed";
 const CLEAN_UP: &str = "clearing away a failed start";
@@ -22,10 +24,10 @@ impl Machine {
             return;
         }
         match (self.state(id).launcher.launch.clone(), kind) {
-            (Launch::Starting { since, trace, .. }, ScriptKind::Start) => match outcome {
+            (Launch::Starting { began, trace, .. }, ScriptKind::Start) => match outcome {
                 Ok(()) => {
                     self.state_mut(id).launcher.launch =
-                        Launch::Starting { since, trace, script_runs: false };
+                        Launch::Starting { began, trace, script_runs: false };
                     self.tell(Some(trace), Event::StartDone { backend: id }, effects);
                 }
                 Err(why) => self.start_failed(id, trace, why, false, now, effects),
@@ -50,12 +52,15 @@ impl Machine {
 
     /// Takes up what an earlier daemon had begun.
     pub(super) fn resume(&mut self, id: BackendId, launched: Launched, now: Time, effects: &mut Vec<Effect>) {
+        let serving = Position { active: Some(id), outage: false, ..self.position };
         self.state_mut(id).launcher.launch = match launched {
-            Launched::Starting { age, trace, script_runs } => {
-                self.incident = Some(trace);
-                Launch::Starting { since: Time(now.0.saturating_sub(age)), trace, script_runs }
+            Launched::Started { trace, script_runs, .. } if self.position == serving => {
+                Launch::Running { trace, script_runs }
             }
-            Launched::Running { trace } => Launch::Running { trace, script_runs: false },
+            Launched::Started { age, trace, script_runs } => {
+                self.incident = Some(trace);
+                Launch::Starting { began: Began::ago(age, now), trace, script_runs }
+            }
             Launched::Stopping { trace, script_runs: true } => Launch::Stopping { trace },
             // Nobody saw how it ended: once more does no harm, not at all might.
             Launched::Stopping { trace, script_runs: false } => {
@@ -68,11 +73,11 @@ impl Machine {
     /// A backend answers its heartbeats: if it was being started, that has worked.
     pub(super) fn ready(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
         let launcher = &mut self.state_mut(id).launcher;
-        if let Launch::Starting { since, trace, script_runs } = launcher.launch {
+        if let Launch::Starting { began, trace, script_runs } = launcher.launch {
             launcher.launch = Launch::Running { trace, script_runs };
             launcher.failures = 0;
             launcher.error = None;
-            self.tell(Some(trace), Event::Ready { backend: id, after: now.since(since) }, effects);
+            self.tell(Some(trace), Event::Ready { backend: id, after: began.elapsed(now) }, effects);
         }
     }
 
@@ -108,19 +113,21 @@ impl Machine {
         self.open_incident();
         let trace = self.incident.unwrap_or_else(|| self.fresh_trace());
         let launcher = &mut self.state_mut(id).launcher;
-        launcher.launch = Launch::Starting { since: now, trace, script_runs: true };
+        launcher.launch = Launch::Starting { began: Began::ago(Duration::ZERO, now), trace, script_runs: true };
         let attempt = launcher.failures.saturating_add(1);
         effects.push(Effect::Start { backend: id, trace, reason: "no hot backend can serve" });
         self.tell(Some(trace), Event::Starting { backend: id, attempt }, effects);
     }
 
-    /// Gives up starts that take too long.
+    /// Gives up starts that take too long. After a restart heartbeats come first: it may have worked meanwhile.
     pub(super) fn expire_launches(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for index in 0..self.backends.len() {
             let id = BackendId(index);
             let limit = self.spec.backends[index].ready_timeout;
-            if let Launch::Starting { since, trace, script_runs } = self.state(id).launcher.launch
-                && now.since(since) >= limit
+            let backend = self.state(id);
+            if let Launch::Starting { began, trace, script_runs } = backend.launcher.launch
+                && backend.health.state() == State::Down
+                && began.elapsed(now) >= limit
             {
                 let why = format!("no healthy heartbeat within {limit:?}");
                 self.start_failed(id, trace, why, script_runs, now, effects);
@@ -132,7 +139,7 @@ impl Machine {
     pub(super) fn launch_deadline(&self) -> Option<Time> {
         let deadline =
             |(index, backend): (usize, &super::service::BackendState)| match backend.launcher.launch {
-                Launch::Starting { since, .. } => Some(since + self.spec.backends[index].ready_timeout),
+                Launch::Starting { began, .. } => Some(began.reaches(self.spec.backends[index].ready_timeout)),
                 Launch::Pausing { until } if self.position.outage => Some(until),
                 _ => None,
             };
