@@ -318,7 +318,6 @@ fn a_cold_backend_that_an_operator_started_is_not_ours_to_stop() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn what_serves_by_force_without_answering_stops_nothing() {
     play(
         service(&["primary", "cold cold stop"]),

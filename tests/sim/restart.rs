@@ -212,7 +212,6 @@ fn a_started_one_that_served_and_died_meanwhile_is_started_again() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_started_one_that_is_no_longer_needed_is_stopped_once_that_is_certain() {
     let (mut play, said) = left_behind(0, false, record(ScriptKind::Start, false, 10));
     assert_eq!(said, "");

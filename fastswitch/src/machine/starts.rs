@@ -146,10 +146,14 @@ impl Machine {
         self.backends.iter().enumerate().filter_map(deadline).filter(|&due| due > self.now).min()
     }
 
-    /// Stops what was started and is not, or no longer, the active backend.
+    /// Stops what was started and is not, or no longer, the active backend. Not before that one is known to be up: an
+    /// operator may have forced a dead one, or nobody has asked it since a restart.
     pub(super) fn retire_unneeded(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let Some(active) = self.position.active.filter(|&id| self.state(id).health.state() == State::Up) else {
+            return;
+        };
         for index in 0..self.backends.len() {
-            if self.position.active != Some(BackendId(index)) {
+            if BackendId(index) != active {
                 self.retire(BackendId(index), RETURNED, now, effects);
             }
         }
