@@ -201,7 +201,6 @@ fn a_script_that_ends_well_while_it_is_aborted_is_undone_too() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn after_a_failure_the_next_one_is_started() {
     play(
         service(&["primary", "a cold stop", "b cold stop ready=20"]),
@@ -220,7 +219,6 @@ fn after_a_failure_the_next_one_is_started() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn the_next_one_does_not_wait_for_the_pause_of_the_one_before() {
     play(
         service(&["primary", "a cold ready=20", "b cold"]),
@@ -343,7 +341,6 @@ fn frozen_a_started_one_goes_on() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn frozen_a_failed_start_is_not_cleared_away() {
     started("cold cold stop").on("2  freeze            | frozen
          3  start cold failed | cold failed (exit 1) pause 1
@@ -353,7 +350,6 @@ fn frozen_a_failed_start_is_not_cleared_away() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn frozen_maintenance_stops_nothing() {
     started("cold cold stop").on("2 freeze        | frozen
          3 maint cold on | cold maintenance on

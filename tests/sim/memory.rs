@@ -106,9 +106,7 @@ impl Memory {
     pub(crate) fn restored(&self, now: Time) -> Restored {
         let launched = |record: &Option<Record>| {
             record.map(|Record { kind, running, trace, since, .. }| match kind {
-                ScriptKind::Start => {
-                    Launched::Started { age: now.since(since), trace, script_runs: running }
-                }
+                ScriptKind::Start => Launched::Started { age: now.since(since), trace, script_runs: running },
                 ScriptKind::Stop => Launched::Stopping { trace, script_runs: running },
             })
         };

@@ -87,9 +87,6 @@ impl Machine {
         }
         self.state_mut(id).maintenance = on;
         self.tell(None, Event::Maintenance { backend: id, on }, effects);
-        if on && self.position.active != Some(id) {
-            self.retire(id, "put into maintenance", now, effects);
-        }
         self.evaluate(now, effects);
         Ok(())
     }

@@ -18,8 +18,8 @@ pub(super) enum Launch {
     Starting { began: Began, trace: TraceId, script_runs: bool },
     /// Started by us and answered its heartbeats. Its start script may still run (it does as it polls for itself).
     Running { trace: TraceId, script_runs: bool },
-    /// The start script was told to end; what it left is cleared away by the stop script.
-    Aborting { trace: TraceId, reason: &'static str },
+    /// To be stopped, once its start script, if it was told to end, has ended and automation is not frozen.
+    Ending { trace: TraceId, reason: &'static str, script_runs: bool },
     /// The stop script runs.
     Stopping { trace: TraceId },
     /// The last attempt failed; not again before then.

@@ -115,7 +115,7 @@ impl Machine {
             if let Some(launched) = *launched
                 && index < machine.backends.len()
             {
-                machine.resume(BackendId(index), launched, now, effects);
+                machine.resume(BackendId(index), launched, now);
             }
         }
         machine.evaluate(now, effects);
@@ -189,26 +189,11 @@ impl Machine {
         self.now = now;
         self.thaw(now, effects);
         self.note_eligibility(now);
-        let frozen = self.freeze != Freeze::No;
-        if let Some(active) = self.position.active
-            && self.serves(active)
-        {
+        if let Some(active) = self.position.active.filter(|&active| self.serves(active)) {
             self.end_outage(active, effects);
-            if !frozen {
-                self.consider_failback(now, effects);
-                self.retire_unneeded(now, effects);
-            }
-        } else if !frozen {
-            if let Some(best) = self.best() {
-                self.switch_to(best, Cause::Failover, self.incident, effects);
-                self.retire_unneeded(now, effects);
-            } else if self.is_lost() {
-                self.begin_outage(effects);
-                self.launch(now, effects);
-            }
         }
-        if !frozen {
-            self.expire_launches(now, effects);
+        if self.freeze == Freeze::No {
+            self.automate(now, effects);
         }
         self.close_incident();
     }
@@ -229,6 +214,22 @@ impl Machine {
                 self.cause = Cause::Operator;
                 effects.push(Effect::NoteCause(self.cause));
             }
+        }
+    }
+
+    /// What nobody has to ask for, and a freeze keeps from happening.
+    fn automate(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.review_launches(now, effects);
+        if self.position.active.is_some_and(|active| self.serves(active)) {
+            self.consider_failback(now, effects);
+        } else if let Some(best) = self.best() {
+            self.switch_to(best, Cause::Failover, self.incident, effects);
+        } else if self.is_lost() {
+            self.begin_outage(effects);
+            self.launch(now, effects);
+        }
+        if !self.position.outage {
+            self.retire_unneeded(now, effects);
         }
     }
 
