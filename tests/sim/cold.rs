@@ -326,7 +326,7 @@ fn what_serves_by_force_without_answering_stops_nothing() {
          4   switch primary force | store primary, cause forced, switched cold>primary
          5   switch cold   | store cold, cause operator, switched primary>cold
          6   switch primary force | store primary, cause forced, switched cold>primary
-         7   primary ++    | primary up, cause operator, STOP cold, cold stopping",
+         7   primary ++    | primary up, STOP cold, cold stopping, cause operator",
     );
 }
 

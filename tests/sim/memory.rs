@@ -11,7 +11,7 @@ pub(crate) struct Record {
     pub(crate) kind: ScriptKind,
     /// Whether it still runs.
     pub(crate) running: bool,
-    /// Whether it was told to end.
+    /// Whether the daemon that lives now has told it to end.
     pub(crate) aborted: bool,
     pub(crate) trace: TraceId,
     /// When the start script began, by the wall clock.
@@ -93,6 +93,13 @@ impl Memory {
             Effect::Event { .. } => {}
         }
         Ok(())
+    }
+
+    /// A daemon ends. The next one does not know which scripts it told to end, and may tell them once more.
+    pub(crate) fn daemon_ended(&mut self) {
+        for record in self.records.iter_mut().flatten() {
+            record.aborted = false;
+        }
     }
 
     /// A script has ended.
