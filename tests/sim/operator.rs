@@ -77,6 +77,22 @@ fn a_dead_backend_that_was_forced_is_left_when_it_is_put_into_maintenance() {
 }
 
 #[test]
+fn a_switch_to_the_active_backend_keeps_it_active() {
+    let mut play = play(
+        failing_back(10, &["primary", "standby"]),
+        "0.1 standby +      | standby up
+         0.2 primary ---    | primary suspected, store standby, primary down, cause failover, switched primary>standby
+         1   switch standby | cause operator
+         2   primary ++     | primary up",
+    );
+    assert_eq!(play.watched.deadline(), None);
+    play.on("3 freeze               | frozen
+         4 standby ---          | standby suspected, standby down
+         5 switch standby force | cause forced
+         6 unfreeze             | unfrozen");
+}
+
+#[test]
 fn force_is_not_noted_where_it_was_not_needed() {
     play(
         service(&["primary", "standby"]),

@@ -4,7 +4,7 @@ use super::service::{Freeze, Machine, Refused};
 use super::{BackendId, Cause, Effect, Event, State, Time};
 
 impl Machine {
-    /// Makes `to` active. `force`
+    /// Makes `to` active, or keeps it active: automation leaves an operator's choice alone while it can serve. `force`
     /// overrides its not being eligible, until it is eligible or, once up, goes down.
     ///
     /// # Errors
@@ -24,6 +24,8 @@ impl Machine {
         if self.position.active != Some(to) || self.position.outage {
             let trace = self.fresh_trace();
             self.switch_to(to, cause, Some(trace), effects);
+        } else {
+            self.note_cause(cause, effects);
         }
         self.evaluate(now, effects);
         Ok(())
