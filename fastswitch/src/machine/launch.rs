@@ -75,7 +75,7 @@ pub enum Launched {
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
     pub(super) launch: Launch,
-    /// Failed attempts since the last success.
+    /// Failed attempts since it last served for long, or nobody needed it.
     pub(super) failures: u32,
     /// What the last failed attempt failed of.
     pub(super) error: Option<String>,

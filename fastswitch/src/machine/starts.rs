@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::launch::{Began, Launch};
+use super::launch::{Began, Launch, Launcher};
 use super::service::{Freeze, Machine};
 use super::spec::Tier;
 use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
@@ -177,7 +177,7 @@ impl Machine {
                 (trace, script_runs)
             }
             Launch::Pausing { .. } => {
-                launcher.launch = Launch::Idle;
+                *launcher = Launcher::new();
                 return;
             }
             Launch::Idle | Launch::Ending { .. } | Launch::Stopping { .. } => return,
