@@ -70,7 +70,6 @@ fn a_started_one_that_stops_answering_is_an_incident_of_its_own() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_restart_keeps_the_trace_of_a_start() {
     Play::new(service(&["primary", "cold cold stop"])).traced().on(
         "0.1 cold ---      | cold down

@@ -34,13 +34,16 @@ type Verdict = Result<(), String>;
 
 /// Holds a step against every rule.
 pub(crate) fn check(step: &Step) -> Verdict {
+    if step.refused {
+        rule(step.effects.is_empty(), "a refused command does nothing")?;
+        return views_are_true(step);
+    }
     stores_come_first_and_count_up(step)?;
     changes_are_told(step)?;
     targets_are_eligible(step)?;
     causes_are_true(step)?;
     nothing_up_is_left_unused(step)?;
     frozen_is_still(step)?;
-    refused_is_without_effect(step)?;
     restarts_change_nothing(step)?;
     starts_are_due(step)?;
     stops_are_due(step)?;
@@ -194,13 +197,6 @@ fn frozen_is_still(step: &Step) -> Verdict {
     rule(!step.effects.iter().any(acts), "frozen, nothing is started or stopped")
 }
 
-fn refused_is_without_effect(step: &Step) -> Verdict {
-    // A refused command is an input all the same: time may have passed a deadline. But nothing is switched by it.
-    let unchanged = !matches!(step.after.cause, Cause::Operator | Cause::Forced | Cause::Maintenance)
-        || step.after.cause == step.before.cause;
-    rule(!step.refused || unchanged, "a refused command does nothing")
-}
-
 fn restarts_change_nothing(step: &Step) -> Verdict {
     if *step.input != Input::Restart || step.was().is_none() {
         return Ok(());
@@ -210,17 +206,16 @@ fn restarts_change_nothing(step: &Step) -> Verdict {
     let overdue = step.was().is_some_and(|was| step.model.of(was).maintenance);
     rule(same || overdue, "a restart changes nothing")?;
     for effect in step.effects {
-        match effect {
-            Effect::Start { .. } | Effect::Abort { .. } => {
-                return Err("a restart starts or ends a start".to_owned());
-            }
-            Effect::Stop { backend, .. } | Effect::Forget { backend } => {
+        match *effect {
+            Effect::Start { .. } => return Err("broken: a restart starts something".to_owned()),
+            Effect::Abort { backend } | Effect::Stop { backend, .. } | Effect::Forget { backend } => {
+                let of = step.earlier.of(backend);
                 rule(
-                    step.earlier.of(*backend).in_transit,
+                    of.in_transit || of.maintenance,
                     "a restart stops what was being stopped, nothing else",
                 )?;
             }
-            _ => {}
+            Effect::Store(_) | Effect::NoteCause(_) | Effect::Event { .. } => {}
         }
     }
     Ok(())
@@ -249,13 +244,15 @@ fn stops_are_due(step: &Step) -> Verdict {
         let (Effect::Stop { backend, .. } | Effect::Abort { backend }) = *effect else { continue };
         let (earlier, of) = (step.earlier.of(backend), step.model.of(backend));
         if Some(backend) == step.active() {
-            rule(of.health == State::Down || earlier.in_transit, "what serves is not stopped")?;
+            rule(of.health != State::Up || earlier.in_transit, "what serves is not stopped")?;
         }
         let failed = earlier.in_transit
             || step
                 .events()
                 .any(|event| matches!(event, Event::StartFailed { backend: of, .. } if *of == backend));
-        let replaced = step.active().is_some_and(|active| active != backend && step.is_serving(active));
+        let is_up = |id| step.model.of(id).health == State::Up;
+        let replaced =
+            !step.outage() && step.active().is_some_and(|active| active != backend && is_up(active));
         rule(failed || of.maintenance || replaced, "a start is undone once another one is up, not before")?;
     }
     Ok(())

@@ -11,7 +11,7 @@ pub(crate) struct Record {
     pub(crate) kind: ScriptKind,
     /// Whether it still runs.
     pub(crate) running: bool,
-    /// Whether it was told to end.
+    /// Whether the daemon that lives now has told it to end.
     pub(crate) aborted: bool,
     pub(crate) trace: TraceId,
     /// When the start script began, by the wall clock.
@@ -95,6 +95,13 @@ impl Memory {
         Ok(())
     }
 
+    /// A daemon ends. The next one does not know which scripts it told to end, and may tell them once more.
+    pub(crate) fn daemon_ended(&mut self) {
+        for record in self.records.iter_mut().flatten() {
+            record.aborted = false;
+        }
+    }
+
     /// A script has ended.
     pub(crate) fn script_ended(&mut self, id: BackendId) {
         if let Some(record) = &mut self.records[id.0] {
@@ -106,9 +113,7 @@ impl Memory {
     pub(crate) fn restored(&self, now: Time) -> Restored {
         let launched = |record: &Option<Record>| {
             record.map(|Record { kind, running, trace, since, .. }| match kind {
-                ScriptKind::Start => {
-                    Launched::Starting { age: now.since(since), trace, script_runs: running }
-                }
+                ScriptKind::Start => Launched::Started { age: now.since(since), trace, script_runs: running },
                 ScriptKind::Stop => Launched::Stopping { trace, script_runs: running },
             })
         };

@@ -30,6 +30,69 @@ fn a_forced_switch_sticks_until_the_heartbeats_agree() {
 }
 
 #[test]
+fn force_sticks_to_a_backend_in_maintenance_until_that_ends() {
+    play(
+        failing_back(10, &["primary", "standby"]),
+        "0.1 primary +            | primary up
+         0.1 maint standby on     | standby maintenance on
+         1   switch standby force | store standby, cause forced, switched primary>standby
+         2   standby +            | standby up
+         3   maint standby off    | standby maintenance off, cause operator
+         4   standby ---          | standby suspected, store primary, standby down, cause failover, switched standby>primary",
+    );
+}
+
+#[test]
+fn force_ends_when_what_was_up_dies() {
+    play(
+        service(&["primary", "standby"]),
+        "0.1 primary +            | primary up
+         0.1 standby +            | standby up
+         0.2 maint standby on     | standby maintenance on
+         1   switch standby force | store standby, cause forced, switched primary>standby
+         2   standby ---          | standby suspected, store primary, standby down, cause operator, cause failover, \
+                                    switched standby>primary",
+    );
+}
+
+#[test]
+fn maintenance_ends_force() {
+    play(
+        service(&["primary", "standby"]),
+        "0.1 standby ---          | standby down
+         1   switch standby force | store standby, cause forced, switched primary>standby
+         2   maint standby on     | store standby!, cause operator, standby maintenance on, outage began",
+    );
+}
+
+#[test]
+fn a_dead_backend_that_was_forced_is_left_when_it_is_put_into_maintenance() {
+    play(
+        service(&["primary", "standby"]),
+        "0.1 primary +            | primary up
+         0.1 standby ---          | standby down
+         1   switch standby force | store standby, cause forced, switched primary>standby
+         2   maint standby on     | store primary, cause maintenance, switched standby>primary, standby maintenance on",
+    );
+}
+
+#[test]
+fn a_switch_to_the_active_backend_keeps_it_active() {
+    let mut play = play(
+        failing_back(10, &["primary", "standby"]),
+        "0.1 standby +      | standby up
+         0.2 primary ---    | primary suspected, store standby, primary down, cause failover, switched primary>standby
+         1   switch standby | cause operator
+         2   primary ++     | primary up",
+    );
+    assert_eq!(play.watched.deadline(), None);
+    play.on("3 freeze               | frozen
+         4 standby ---          | standby suspected, standby down
+         5 switch standby force | cause forced
+         6 unfreeze             | unfrozen");
+}
+
+#[test]
 fn force_is_not_noted_where_it_was_not_needed() {
     play(
         service(&["primary", "standby"]),

@@ -129,7 +129,6 @@ fn a_position_whose_backend_left_the_configuration_goes_to_the_most_preferred() 
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_running_start_script_is_not_started_again() {
     let (mut play, said) = left_behind(0, true, record(ScriptKind::Start, true, 98));
     assert_eq!(said, "");
@@ -142,7 +141,6 @@ fn a_running_start_script_is_not_started_again() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn the_age_of_a_start_counts() {
     let (mut play, _) = left_behind(0, true, record(ScriptKind::Start, true, 90));
     play.on("101 primary --- | primary suspected, primary down
@@ -151,7 +149,6 @@ fn the_age_of_a_start_counts() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_start_that_expired_meanwhile_may_have_worked() {
     let (mut play, _) = left_behind(0, true, record(ScriptKind::Start, false, 30));
     play.on(
@@ -161,7 +158,6 @@ fn a_start_that_expired_meanwhile_may_have_worked() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_start_that_expired_meanwhile_and_has_not_worked_is_cleared_away() {
     let (mut play, _) = left_behind(0, true, record(ScriptKind::Start, false, 30));
     play.on(
@@ -172,7 +168,6 @@ fn a_start_that_expired_meanwhile_and_has_not_worked_is_cleared_away() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_start_whose_script_has_ended_is_still_given_its_time() {
     let (mut play, _) = left_behind(0, true, record(ScriptKind::Start, false, 95));
     play.on(
@@ -183,7 +178,6 @@ fn a_start_whose_script_has_ended_is_still_given_its_time() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_started_one_that_serves_goes_on_serving() {
     let (mut play, said) = left_behind(1, false, record(ScriptKind::Start, false, 10));
     assert_eq!(said, "");
@@ -194,7 +188,6 @@ fn a_started_one_that_serves_goes_on_serving() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_started_one_that_serves_while_its_script_runs_goes_on_serving() {
     let (mut play, said) = left_behind(1, false, record(ScriptKind::Start, true, 10));
     assert_eq!(said, "");
@@ -207,7 +200,6 @@ fn a_started_one_that_serves_while_its_script_runs_goes_on_serving() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_started_one_that_served_and_died_meanwhile_is_started_again() {
     let (mut play, _) = left_behind(1, false, record(ScriptKind::Start, false, 10));
     play.on(
@@ -220,7 +212,6 @@ fn a_started_one_that_served_and_died_meanwhile_is_started_again() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn a_started_one_that_is_no_longer_needed_is_stopped_once_that_is_certain() {
     let (mut play, said) = left_behind(0, false, record(ScriptKind::Start, false, 10));
     assert_eq!(said, "");

@@ -119,10 +119,9 @@ fn run(service: Service, schedule: &[(Duration, Happening)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "the machine breaks this rule"]
     fn no_schedule_breaks_a_rule(
         service in any_service(),
         schedule in proptest::collection::vec((pause(), happening()), 1..80),

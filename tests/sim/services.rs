@@ -9,7 +9,7 @@ use fastswitch::machine::spec::{
     Backend, Check, Failback, Heartbeat, OnOutage, Protocol, Script, Service, Tier,
 };
 
-/// A service from one line per backend: `name [warm|cold] [stop] [ready=SECONDS] [fall=N] [rise=N]`. Hot, no stop
+/// A service from one line per backend: `name [hot|warm|cold] [stop] [ready=SECONDS] [fall=N] [rise=N]`. Hot, no stop
 /// script, `ready_timeout` 60 s, fall 3, rise 2 and manual failback where nothing else is said.
 pub(crate) fn service(backends: &[&str]) -> Service {
     Service {
@@ -29,6 +29,14 @@ pub(crate) fn failing_back(after_seconds: u64, backends: &[&str]) -> Service {
     Service { failback, ..service(backends) }
 }
 
+/// The line that [`service`] makes this backend of.
+pub(crate) fn line(backend: &Backend) -> String {
+    let Heartbeat { fall, rise, .. } = backend.heartbeat;
+    let (tier, ready) = (backend.tier.name(), backend.ready_timeout.as_secs());
+    let stop = if backend.stop.is_some() { "stop " } else { "" };
+    format!("{} {tier} {stop}ready={ready} fall={fall} rise={rise}", backend.name)
+}
+
 /// Which backend has this name.
 pub(crate) fn id_of(service: &Service, name: &str) -> BackendId {
     let position = service.backends.iter().position(|backend| backend.name == name);
@@ -40,6 +48,7 @@ fn backend(index: usize, line: &str) -> Backend {
     let mut backend = plain(index, words.next().unwrap_or("nameless"));
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
+            ("hot", _) => backend.tier = Tier::Hot,
             ("warm", _) => backend.tier = Tier::Warm,
             ("cold", _) => backend.tier = Tier::Cold,
             ("stop", _) => backend.stop = Some(script("/bin/stop")),

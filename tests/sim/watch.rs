@@ -8,6 +8,7 @@ use fastswitch::machine::{BackendId, Effect, Freeze, Machine, Outcome, Refused, 
 use super::invariants::{self, Step};
 use super::memory::Memory;
 use super::model::Model;
+use super::services::line;
 use super::words::{cause_word, place, words};
 
 /// Everything that can happen to a machine. Times are those of the wall clock.
@@ -89,7 +90,7 @@ impl Watched {
                 self.fail(&wrong);
             }
         }
-        if !self.memory.is_frozen(now) {
+        if refused.is_none() && !self.memory.is_frozen(now) {
             self.memory.freeze = Freeze::No;
         }
         self.model.follow(&effects, now);
@@ -154,6 +155,7 @@ impl Watched {
                 Ok(())
             }
             Input::Restart => {
+                self.memory.daemon_ended();
                 self.born = self.now;
                 self.births += 1;
                 self.model = Model::new(&self.memory);
@@ -181,6 +183,7 @@ impl Watched {
         }
         let place = self.memory.position.map_or(String::new(), |position| place(&self.service, position));
         let cause = cause_word(self.memory.cause);
-        panic!("{wrong}\n{told}now {place} ({cause})\n{:#?}\n{:?}", self.view(), self.service);
+        let service: Vec<String> = self.service.backends.iter().map(line).collect();
+        panic!("{wrong}\n{told}now {place} ({cause})\n{:?}\n{}", self.service.failback, service.join("\n"));
     }
 }

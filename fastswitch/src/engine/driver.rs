@@ -93,7 +93,9 @@ impl Driver {
                 }
                 Effect::NoteCause(cause) => self.dataplane.update_service(service, |info| {
                     info.cause = cause_code(cause);
-                    info.since = unix_now();
+                    if stored_after.is_some() {
+                        info.since = unix_now();
+                    }
                 }),
                 Effect::Start { backend, trace, reason } => {
                     self.run_script(service, backend, ScriptKind::Start, trace, reason);

@@ -115,7 +115,7 @@ impl Machine {
             if let Some(launched) = *launched
                 && index < machine.backends.len()
             {
-                machine.resume(BackendId(index), launched, now, effects);
+                machine.resume(BackendId(index), launched, now);
             }
         }
         machine.evaluate(now, effects);
@@ -127,6 +127,7 @@ impl Machine {
         let Some(heartbeat) = self.spec.backends.get(id.0).map(|backend| &backend.heartbeat) else { return };
         let (fall, rise) = (heartbeat.fall, heartbeat.rise);
         let is_active = self.position.active == Some(id);
+        let was = self.state(id).health.state();
         match self.state_mut(id).health.record(now, outcome, fall, rise) {
             Move::None => {}
             Move::Suspected => {
@@ -140,7 +141,7 @@ impl Machine {
                     self.tell(self.incident, Event::Cleared { backend: id }, effects);
                 }
             }
-            Move::Changed => self.health_changed(id, now, effects),
+            Move::Changed => self.health_changed(id, was, now, effects),
         }
         self.evaluate(now, effects);
     }
@@ -189,32 +190,22 @@ impl Machine {
         self.now = now;
         self.thaw(now, effects);
         self.note_eligibility(now);
-        let frozen = self.freeze != Freeze::No;
-        if let Some(active) = self.position.active
-            && self.serves(active)
-        {
+        if let Some(active) = self.position.active.filter(|&active| self.serves(active)) {
             self.end_outage(active, effects);
-            if !frozen {
-                self.consider_failback(now, effects);
-                self.retire_unneeded(now, effects);
-            }
-        } else if !frozen {
-            if let Some(best) = self.best() {
-                self.switch_to(best, Cause::Failover, self.incident, effects);
-                self.retire_unneeded(now, effects);
-            } else if self.is_lost() {
-                self.begin_outage(effects);
-                self.launch(now, effects);
-            }
         }
-        if !frozen {
-            self.expire_launches(now, effects);
+        if self.freeze == Freeze::No {
+            self.automate(now, effects);
+        }
+        if self.cause == Cause::Forced && self.position.active.is_some_and(|active| self.is_eligible(active))
+        {
+            // Nothing needs to be overridden any more.
+            self.note_cause(Cause::Operator, effects);
         }
         self.close_incident();
     }
 
     /// A backend is up or down now: tells so, and what that means for an operator's choice and for a start.
-    fn health_changed(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
+    fn health_changed(&mut self, id: BackendId, was: State, now: Time, effects: &mut Vec<Effect>) {
         let is_active = self.position.active == Some(id);
         let health = &self.state(id).health;
         let (state, failure) = (health.state(), health.failure().cloned());
@@ -224,11 +215,25 @@ impl Machine {
         self.tell(self.incident, Event::Health { backend: id, state, failure }, effects);
         if state == State::Up {
             self.ready(id, now, effects);
-            if is_active && self.cause == Cause::Forced {
-                // The heartbeats agree with the operator now; from here on they count again.
-                self.cause = Cause::Operator;
-                effects.push(Effect::NoteCause(self.cause));
-            }
+        }
+        if is_active && was == State::Up && self.cause == Cause::Forced {
+            self.note_cause(Cause::Operator, effects);
+        }
+    }
+
+    /// What nobody has to ask for, and a freeze keeps from happening.
+    fn automate(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.review_launches(now, effects);
+        if self.position.active.is_some_and(|active| self.serves(active)) {
+            self.consider_failback(now, effects);
+        } else if let Some(best) = self.best() {
+            self.switch_to(best, Cause::Failover, self.incident, effects);
+        } else if self.is_lost() {
+            self.begin_outage(effects);
+            self.launch(now, effects);
+        }
+        if !self.position.outage {
+            self.retire_unneeded(now, effects);
         }
     }
 
@@ -304,13 +309,17 @@ impl Machine {
         let trace = trace.unwrap_or_else(|| self.fresh_trace());
         let was_outage = self.position.outage;
         self.store(Some(to), false, effects);
-        self.cause = cause;
-        effects.push(Effect::NoteCause(cause));
+        self.note_cause(cause, effects);
         let epoch = self.position.epoch;
         self.tell(Some(trace), Event::Switched { from, to, cause, epoch }, effects);
         if was_outage {
             self.tell(Some(trace), Event::OutageEnded { backend: to }, effects);
         }
+    }
+
+    pub(super) fn note_cause(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+        self.cause = cause;
+        effects.push(Effect::NoteCause(cause));
     }
 
     fn begin_outage(&mut self, effects: &mut Vec<Effect>) {
