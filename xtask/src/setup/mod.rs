@@ -55,7 +55,8 @@ struct Item {
 }
 
 enum Kind {
-    /// The toolchain manager: both toolchains are called through it, and so it cannot be installed from here.
+    /// The toolchain manager. Both toolchains are called through it: it cannot be installed from here, and without it
+    /// nothing else can.
     Rustup,
     BpfToolchain,
     BpfLinker,
@@ -123,6 +124,9 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
                 } else if let Err(error) = item.install(&machine) {
                     report("failed", item.name, &format!("{error:#}"));
                     problems.push(item.name);
+                    if matches!(item.kind, Kind::Rustup) {
+                        break;
+                    }
                 }
             }
         }
