@@ -192,7 +192,6 @@ fn once_a_hot_backend_serves_earlier_failures_are_forgotten() {
 }
 
 #[test]
-#[ignore = "the machine breaks this rule"]
 fn one_that_dies_shortly_after_each_start_is_started_with_growing_pauses() {
     started("cold cold").on(
         "2   start cold ok | cold script done

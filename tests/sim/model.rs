@@ -18,7 +18,9 @@ pub(crate) struct Backend {
     pub(crate) in_transit: bool,
     /// Started, and neither ready nor given up.
     pub(crate) starting: bool,
-    /// The pause that its last failure has led to, while nothing has served since.
+    /// When its last start became ready.
+    pub(crate) ready_at: Option<Time>,
+    /// The pause that its last failure has led to, as long as the next failure counts as one more.
     pub(crate) pause: Option<Duration>,
     /// When that pause ends.
     pub(crate) resting_until: Option<Time>,
@@ -67,6 +69,7 @@ impl Model {
             maintenance: memory.maintenance[index],
             in_transit: record.is_some_and(|record| record.kind == ScriptKind::Stop),
             starting: false,
+            ready_at: None,
             pause: None,
             resting_until: None,
             eligible_since: None,
@@ -87,8 +90,8 @@ impl Model {
         for effect in effects {
             match *effect {
                 Effect::Start { backend, .. } => {
-                    self.backends[backend.0].starting = true;
-                    self.backends[backend.0].resting_until = None;
+                    let backend = &mut self.backends[backend.0];
+                    (backend.starting, backend.resting_until, backend.ready_at) = (true, None, None);
                 }
                 Effect::Abort { backend } | Effect::Stop { backend, .. } => {
                     self.backends[backend.0].in_transit = true;
@@ -105,17 +108,19 @@ impl Model {
                 }
                 Effect::Event { event: Event::Ready { backend, .. }, .. } => {
                     self.backends[backend.0].starting = false;
-                    self.backends[backend.0].pause = None;
+                    self.backends[backend.0].ready_at = Some(now);
                 }
                 Effect::Store(_) | Effect::NoteCause(_) | Effect::Event { .. } => {}
             }
         }
     }
 
-    /// Something serves: whatever failed before does not matter any more.
-    pub(crate) fn rest(&mut self) {
-        for backend in &mut self.backends {
-            (backend.pause, backend.resting_until) = (None, None);
+    /// Failures end with the outage that they belong to, and with maintenance.
+    pub(crate) fn forgive(&mut self, active: BackendId, serves: bool) {
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            if index != active.0 && !backend.in_transit && (serves || backend.maintenance) {
+                (backend.pause, backend.resting_until) = (None, None);
+            }
         }
     }
 

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use fastswitch::machine::spec::Service;
-use fastswitch::machine::{BackendId, Effect, Freeze, Machine, Outcome, Refused, ScriptKind, Time};
+use fastswitch::machine::{
+    BackendId, Effect, Freeze, Machine, Outcome, Position, Refused, ScriptKind, State, Time,
+};
 
 use super::invariants::{self, Step};
 use super::memory::Memory;
@@ -111,8 +113,10 @@ impl Watched {
             self.fail(&wrong);
         }
         self.model.note_eligibility(now);
-        if self.memory.position.is_some_and(|position| !position.outage) {
-            self.model.rest();
+        if let Some(Position { active: Some(active), outage, .. }) = self.memory.position
+            && self.memory.freeze == Freeze::No
+        {
+            self.model.forgive(active, !outage && self.model.of(active).health == State::Up);
         }
         Answer { effects, refused }
     }

@@ -17,7 +17,7 @@ pub(super) enum Launch {
     /// Its start script runs, or has ended well and heartbeats are awaited.
     Starting { began: Began, trace: TraceId, script_runs: bool },
     /// Started by us and answered its heartbeats. Its start script may still run (it does as it polls for itself).
-    Running { trace: TraceId, script_runs: bool },
+    Running { since: Time, trace: TraceId, script_runs: bool },
     /// To be stopped, once its start script, if it was told to end, has ended and automation is not frozen.
     Ending { trace: TraceId, reason: &'static str, script_runs: bool },
     /// The stop script runs.
@@ -75,7 +75,7 @@ pub enum Launched {
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
     pub(super) launch: Launch,
-    /// Failed attempts since it last served for long, or nobody needed it.
+    /// Failed attempts since it last ran for [`RETRY_PAUSE_MAX`], or nobody needed it.
     pub(super) failures: u32,
     /// What the last failed attempt failed of.
     pub(super) error: Option<String>,

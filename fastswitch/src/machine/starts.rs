@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::launch::{Began, Launch, Launcher};
+use super::launch::{Began, Launch, Launcher, RETRY_PAUSE_MAX};
 use super::service::{Freeze, Machine};
 use super::spec::Tier;
 use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
@@ -33,9 +33,9 @@ impl Machine {
                 }
                 Err(why) => self.start_failed(id, trace, why, false, now, effects),
             },
-            (Launch::Running { trace, .. }, ScriptKind::Start) => {
+            (Launch::Running { since, trace, .. }, ScriptKind::Start) => {
                 // It answers its heartbeats, whatever its script says.
-                self.state_mut(id).launcher.launch = Launch::Running { trace, script_runs: false };
+                self.state_mut(id).launcher.launch = Launch::Running { since, trace, script_runs: false };
                 self.tell(Some(trace), Event::StartDone { backend: id }, effects);
             }
             (Launch::Ending { trace, reason, .. }, ScriptKind::Start) => {
@@ -56,7 +56,7 @@ impl Machine {
         let serving = Position { active: Some(id), outage: false, ..self.position };
         self.state_mut(id).launcher.launch = match launched {
             Launched::Started { trace, script_runs, .. } if self.position == serving => {
-                Launch::Running { trace, script_runs }
+                Launch::Running { since: now, trace, script_runs }
             }
             Launched::Started { age, trace, script_runs } => {
                 self.incident = Some(trace);
@@ -74,9 +74,7 @@ impl Machine {
     pub(super) fn ready(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
         let launcher = &mut self.state_mut(id).launcher;
         if let Launch::Starting { began, trace, script_runs } = launcher.launch {
-            launcher.launch = Launch::Running { trace, script_runs };
-            launcher.failures = 0;
-            launcher.error = None;
+            launcher.launch = Launch::Running { since: now, trace, script_runs };
             self.tell(Some(trace), Event::Ready { backend: id, after: began.elapsed(now) }, effects);
         }
     }
@@ -90,7 +88,10 @@ impl Machine {
             let backend = self.state(id);
             match backend.launcher.launch {
                 Launch::Starting { .. } => return,
-                Launch::Running { trace, script_runs } if backend.health.state() == State::Down => {
+                Launch::Running { since, trace, script_runs } if backend.health.state() == State::Down => {
+                    if now.since(since) >= RETRY_PAUSE_MAX {
+                        self.state_mut(id).launcher.failures = 0;
+                    }
                     self.start_failed(id, trace, "stopped answering".to_owned(), script_runs, now, effects);
                 }
                 _ => {}
@@ -173,7 +174,7 @@ impl Machine {
     fn retire(&mut self, id: BackendId, reason: &'static str, now: Time, effects: &mut Vec<Effect>) {
         let launcher = &mut self.state_mut(id).launcher;
         let (trace, script_runs) = match launcher.launch {
-            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs } => {
+            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs, .. } => {
                 (trace, script_runs)
             }
             Launch::Pausing { .. } => {
