@@ -45,9 +45,7 @@ fn describe(text: &mut String, service: &Service) {
         let _ = writeln!(text, "  FROZEN until {until}");
     }
     table(text, service);
-    let counters: Vec<String> =
-        service.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let _ = writeln!(text, "  {}", counters.join(", "));
+    let _ = writeln!(text, "  {}", counters(service));
 }
 
 fn table(text: &mut String, service: &Service) {
@@ -61,6 +59,7 @@ fn table(text: &mut String, service: &Service) {
         for (cell, width) in row.iter().zip(&widths) {
             let _ = write!(line, " {cell:<width$} ");
         }
+        line.push(' ');
         line.push_str(&hold);
         let _ = writeln!(text, "{}", line.trim_end());
     }
