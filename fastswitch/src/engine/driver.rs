@@ -109,7 +109,10 @@ impl Driver {
                 }
                 Effect::Forget { backend } => {
                     let spec = &self.spec.services[service.0];
-                    self.runner.forget(&spec.name, &spec.backends[backend.0].name);
+                    let forgotten = self.runner.forget(&spec.name, &spec.backends[backend.0].name);
+                    if let Err(error) = forgotten {
+                        tracing::error!(%error, "a record of a script stays");
+                    }
                     Ok(())
                 }
                 Effect::Event { trace, event } => {
@@ -163,7 +166,9 @@ impl Driver {
             trace,
         };
         let _context = self.background.enter();
-        self.runner.run(job);
+        if let Err(error) = self.runner.run(job) {
+            tracing::error!(%error, "a script does not run");
+        }
     }
 
     /// Takes a new picture of the network in: next hops, and interfaces that came back without our program.

@@ -20,7 +20,7 @@ use crate::machine::spec::Spec;
 use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId};
 use crate::net::{Interface, Net, Watch};
 use crate::probe::{Prober, Target};
-use crate::runner::{RecordState, Recovered, Runner};
+use crate::runner::{Recovered, Runner, State as Recorded};
 use crate::{config, control, net};
 
 /// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
@@ -77,12 +77,12 @@ fn take_over(
     net: Net,
     interfaces: Vec<Interface>,
     vips: Vec<VipPlace>,
-    mut runner: Runner,
+    runner: Runner,
 ) -> Result<Driver, StartError> {
     let mut dataplane = Dataplane::open(&options.pin_dir, &spec, options.packet_log)?;
     dataplane.prepare(&spec)?;
     let clock = Clock::start();
-    let recovered = runner.recover(&spec);
+    let recovered = runner.recover(|service, backend| ids(&spec, service, backend))?;
     let ports = Ports::adopt(&dataplane)?;
     let adopted = dataplane.adopted().to_vec();
     let targets = network::targets(&interfaces);
@@ -178,15 +178,22 @@ impl Driver {
     }
 }
 
+/// Where the configuration has a backend that an earlier daemon knew by name.
+fn ids(spec: &Spec, service: &str, backend: &str) -> Option<(ServiceId, BackendId)> {
+    let at = spec.services.iter().position(|of| of.name == service)?;
+    let backend = spec.services[at].backends.iter().position(|of| of.name == backend)?;
+    Some((ServiceId(at), BackendId(backend)))
+}
+
 fn launched_of(record: &Recovered) -> Launched {
     let trace = record.trace;
     match record.state {
-        RecordState::Starting => {
+        Recorded::Starting => {
             let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
             Launched::Starting { age, trace, script_runs: record.running }
         }
-        RecordState::Started => Launched::Running { trace },
-        RecordState::Stopping => Launched::Stopping { trace, script_runs: record.running },
+        Recorded::Started => Launched::Running { trace },
+        Recorded::Stopping => Launched::Stopping { trace, script_runs: record.running },
     }
 }
 
@@ -255,15 +262,17 @@ mod tests {
         let record = |state, running| Recovered {
             service: ServiceId(0),
             backend: BackendId(1),
+            service_name: "asr".to_owned(),
+            backend_name: "cold".to_owned(),
             state,
             trace: TraceId(7),
             since: SystemTime::now(),
             running,
         };
         let trace = TraceId(7);
-        assert_eq!(launched_of(&record(RecordState::Started, false)), Launched::Running { trace });
+        assert_eq!(launched_of(&record(Recorded::Started, false)), Launched::Running { trace });
         assert!(matches!(
-            launched_of(&record(RecordState::Starting, true)),
+            launched_of(&record(Recorded::Starting, true)),
             Launched::Starting { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }
