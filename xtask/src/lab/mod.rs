@@ -252,6 +252,14 @@ impl Lab {
         self.namespace(host).within(job)
     }
 
+    /// Puts an XDP program on an interface of a host that is not `fastswitch`'s and passes everything.
+    ///
+    /// # Errors
+    /// When the interface has one already, or while the daemon has pins.
+    pub fn occupy(&self, host: Host, interface: &str) -> anyhow::Result<()> {
+        receiver::accept_xdp(&self.namespace(host), interface, &self.pin_dir())
+    }
+
     /// Pulls the cable between a backend and the switch.
     ///
     /// # Errors
