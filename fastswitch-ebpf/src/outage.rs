@@ -36,6 +36,6 @@ fn unreachable(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Optio
     let answer = Unreachable::read(&packet, segment)?;
     let mut packet = ctx::grow_front(ctx, packet, Unreachable::GROWTH)?;
     answer.write(&mut packet)?;
-    ctx::truncate(ctx, packet, answer.len())?;
+    ctx::truncate(ctx, packet, answer.frame_len())?;
     Some(Reason::OutageUnreachable)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{interrupt, lab, run, server};
+use xtask::{interrupt, lab, run, server, setup, test, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
@@ -21,6 +21,12 @@ enum Command {
     Lab(lab::command::Command),
     /// Serve as the stand-in for a speech service.
     Server(server::Args),
+    /// Find out what this machine has and install what is missing.
+    Setup(setup::Args),
+    /// Run every check and every test.
+    Test(test::Args),
+    /// Check the rules that keep the parts of the program apart.
+    Tidy,
 }
 
 fn main() -> ExitCode {
@@ -28,6 +34,9 @@ fn main() -> ExitCode {
         Command::Run(args) => run::main(&args),
         Command::Lab(command) => lab::command::main(command),
         Command::Server(args) => server::main(&args),
+        Command::Setup(args) => setup::main(&args).map(|()| ExitCode::SUCCESS),
+        Command::Test(args) => test::main(&args).map(|()| ExitCode::SUCCESS),
+        Command::Tidy => tidy::main().map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,

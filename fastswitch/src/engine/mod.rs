@@ -10,6 +10,7 @@ mod error;
 mod network;
 mod ports;
 mod requests;
+mod scripts;
 mod startup;
 mod status;
 
@@ -25,8 +26,6 @@ use crate::runner::Finished;
 use driver::Driver;
 pub use error::StartError;
 use network::Picture;
-pub(crate) use requests::no_such;
-pub(crate) use status::cause_words;
 
 /// Heartbeat outcomes handled before anything else gets its turn.
 const REPORTS_PER_TURN: usize = 256;

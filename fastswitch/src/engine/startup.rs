@@ -14,17 +14,28 @@ use super::driver::Driver;
 use super::error::StartError;
 use super::network::{self, VipPlace};
 use super::ports::Ports;
+use super::scripts::Scripts;
 use super::{Inputs, Options};
 use crate::dataplane::{self, Adopted, Dataplane};
 use crate::machine::spec::Spec;
 use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId};
 use crate::net::{Interface, Net, Watch};
 use crate::probe::{Prober, Target};
-use crate::runner::{Recovered, Runner, State as Recorded};
+use crate::runner::{Finished, Recovered, Runner, State};
 use crate::{config, control, net};
 
 /// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
 const WAITING: usize = 4096;
+
+/// What was found before the first change.
+struct Checked {
+    spec: Spec,
+    net: Net,
+    interfaces: Vec<Interface>,
+    vips: Vec<VipPlace>,
+    runner: Runner,
+    finished: mpsc::UnboundedSender<Finished>,
+}
 
 /// Starts everything.
 pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, Inputs), StartError> {
@@ -39,22 +50,18 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
     background.block_on(network::check_conflicts(&net, &vips))?;
     let (finished, scripts) = mpsc::unbounded_channel();
-    let runner = Runner::open(&options.state_dir, finished)?;
+    let runner = Runner::open(&options.state_dir, finished.clone())?;
 
     let first = !dataplane::is_pinned(&options.pin_dir);
-    let started = take_over(options, background, spec, net, interfaces, vips, runner);
-    let mut driver = match started {
-        Ok(driver) => driver,
-        Err(error) => {
-            if first {
-                undo(options, background);
-            }
-            return Err(error);
+    let checked = Checked { spec, net, interfaces, vips, runner, finished };
+    let mut driver = take_over(options, background, checked).inspect_err(|_| {
+        if first {
+            undo(options, background);
         }
-    };
+    })?;
 
     let (reports, heartbeats) = mpsc::channel(WAITING);
-    let prober = Prober::spawn(probe_targets(&driver.spec), reports);
+    let prober = Prober::spawn(probe_targets(&driver.spec), &reports);
     driver.prober = Some(prober.map_err(StartError::system("start the heartbeats"))?);
     let (questions, asked) = mpsc::channel(64);
     control::serve(&options.socket, questions)?;
@@ -70,30 +77,22 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
 }
 
 /// From the first change to packets being forwarded as configured.
-fn take_over(
-    options: &Options,
-    background: &Handle,
-    spec: Spec,
-    net: Net,
-    interfaces: Vec<Interface>,
-    vips: Vec<VipPlace>,
-    runner: Runner,
-) -> Result<Driver, StartError> {
+fn take_over(options: &Options, background: &Handle, checked: Checked) -> Result<Driver, StartError> {
+    let Checked { spec, net, interfaces, vips, runner, finished } = checked;
     let mut dataplane = Dataplane::open(&options.pin_dir, &spec, options.packet_log)?;
     dataplane.prepare(&spec)?;
-    let clock = Clock::start();
-    let recovered = runner.recover(|service, backend| ids(&spec, service, backend))?;
+    let recovered = runner.recover(|service, backend| spec.find(service, backend))?;
     let ports = Ports::adopt(&dataplane)?;
     let adopted = dataplane.adopted().to_vec();
     let targets = network::targets(&interfaces);
     let mut driver = Driver {
         machines: Vec::new(),
-        clock,
+        clock: Clock::start(),
         interfaces,
         ports,
         next_hops: BTreeMap::new(),
         vips,
-        runner,
+        scripts: Scripts::start(runner, finished, background),
         net,
         background: background.clone(),
         deadlines: Deadlines::default(),
@@ -106,11 +105,8 @@ fn take_over(
     driver.birth(&adopted, &recovered);
     driver.dataplane.commit(&driver.spec)?;
     for attached in driver.dataplane.attach(&targets)? {
-        tracing::info!(
-            interface = attached.name,
-            adopted = attached.adopted,
-            "XDP program attached, native mode"
-        );
+        let (interface, adopted) = (attached.name, attached.adopted);
+        tracing::info!(interface, adopted, "XDP program attached, native mode");
     }
     driver.place_vips()?;
     Ok(driver)
@@ -145,7 +141,7 @@ impl Driver {
         let freeze = match adopted.frozen_until {
             0 => Freeze::No,
             u64::MAX => Freeze::Indefinitely,
-            unix => Freeze::Until(self.clock.from_unix(unix)),
+            unix => Freeze::Until(self.clock.at_unix(unix)),
         };
         Restored {
             position: Some(adopted.position),
@@ -178,22 +174,15 @@ impl Driver {
     }
 }
 
-/// Where the configuration has a backend that an earlier daemon knew by name.
-fn ids(spec: &Spec, service: &str, backend: &str) -> Option<(ServiceId, BackendId)> {
-    let at = spec.services.iter().position(|of| of.name == service)?;
-    let backend = spec.services[at].backends.iter().position(|of| of.name == backend)?;
-    Some((ServiceId(at), BackendId(backend)))
-}
-
 fn launched_of(record: &Recovered) -> Launched {
     let trace = record.trace;
     match record.state {
-        Recorded::Starting => {
+        State::Starting => {
             let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
             Launched::Starting { age, trace, script_runs: record.running }
         }
-        Recorded::Started => Launched::Running { trace },
-        Recorded::Stopping => Launched::Stopping { trace, script_runs: record.running },
+        State::Started => Launched::Running { trace },
+        State::Stopping => Launched::Stopping { trace, script_runs: record.running },
     }
 }
 
@@ -270,9 +259,9 @@ mod tests {
             running,
         };
         let trace = TraceId(7);
-        assert_eq!(launched_of(&record(Recorded::Started, false)), Launched::Running { trace });
+        assert_eq!(launched_of(&record(State::Started, false)), Launched::Running { trace });
         assert!(matches!(
-            launched_of(&record(Recorded::Starting, true)),
+            launched_of(&record(State::Starting, true)),
             Launched::Starting { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }
