@@ -127,13 +127,13 @@ impl Machine {
         let moved = health.record(now, outcome, fall, rise);
         let (state, failure) = (health.state(), health.failure().cloned());
         match moved {
-            Move::None => return,
+            // Evaluated like any other input: a deadline may have passed that the caller counts as met by this one.
+            Move::None => {}
             Move::Suspected => {
                 if let Some(failure) = failure.filter(|_| is_active) {
                     self.open_incident();
                     self.tell(self.incident, Event::Suspected { backend: id, failure }, effects);
                 }
-                return;
             }
             Move::Cleared => {
                 if is_active {
@@ -391,5 +391,64 @@ impl Machine {
 
     pub(super) fn state_mut(&mut self, id: BackendId) -> &mut BackendState {
         &mut self.backends[id.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+    use std::num::NonZeroU32;
+
+    use super::super::spec::{Backend, Check, Heartbeat, OnOutage, Protocol};
+    use super::*;
+
+    const PRIMARY: BackendId = BackendId(0);
+    const STANDBY: BackendId = BackendId(1);
+    const DELAY: Duration = Duration::from_secs(2);
+
+    fn hot(name: &str) -> Backend {
+        Backend {
+            name: name.to_owned(),
+            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80),
+            tier: Tier::Hot,
+            heartbeat: Heartbeat {
+                check: Check::Tcp,
+                port: 80,
+                interval: Duration::from_millis(10),
+                timeout: Duration::from_millis(10),
+                fall: NonZeroU32::MIN,
+                rise: NonZeroU32::MIN,
+            },
+            start: None,
+            stop: None,
+            ready_timeout: Duration::from_secs(60),
+        }
+    }
+
+    fn service() -> Service {
+        Service {
+            name: "asr".to_owned(),
+            vip: Ipv4Addr::LOCALHOST,
+            port: 80,
+            protocol: Protocol::Tcp,
+            on_outage: OnOutage::Reject,
+            failback: Failback::Auto { delay: DELAY },
+            backends: vec![hot("primary"), hot("standby")],
+        }
+    }
+
+    /// The next deadline is asked for after each input, and only those after it are told.
+    #[test]
+    fn a_heartbeat_that_changes_nothing_meets_a_deadline_that_has_passed() {
+        let success = || Outcome::Success { rtt: Duration::from_micros(200) };
+        let at = |ms| Time(Duration::from_millis(ms));
+        let mut effects = Vec::new();
+        let mut machine = Machine::new(service(), &Restored::nothing(2), 1, at(0), &mut effects);
+        machine.heartbeat(STANDBY, success(), at(0), &mut effects);
+        machine.heartbeat(PRIMARY, Outcome::Failure(crate::machine::Failure::Timeout), at(0), &mut effects);
+        machine.heartbeat(PRIMARY, success(), at(1000), &mut effects);
+        assert_eq!((machine.position().active, machine.deadline(at(1000))), (Some(STANDBY), Some(at(3000))));
+        machine.heartbeat(STANDBY, success(), at(3001), &mut effects);
+        assert_eq!((machine.position().active, machine.deadline(at(3001))), (Some(PRIMARY), None));
     }
 }
