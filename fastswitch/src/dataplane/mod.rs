@@ -14,6 +14,7 @@ mod plan;
 mod tables;
 mod words;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -80,10 +81,10 @@ impl Dataplane {
         &self.plan.adopted
     }
 
-    /// VIPs that an earlier configuration had put on an interface and this one does not have.
+    /// VIPs that an earlier daemon had put on an interface, each with the interface's index at that time.
     #[must_use]
-    pub fn obsolete_vips(&self) -> &[(Ipv4Addr, u32)] {
-        &self.plan.obsolete_vips
+    pub fn assigned_vips(&self) -> &BTreeMap<Ipv4Addr, u32> {
+        &self.plan.assigned_vips
     }
 
     /// Writes the rows that switch words will name. Needs no word to change before it.

@@ -1,5 +1,6 @@
 //! The pin directory: `<pin-dir>/v<ABI>/` holds the maps by name and the links as `link-<interface>`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -109,16 +110,16 @@ pub(super) fn check(directory: &Path) -> Result<(), DataplaneError> {
 ///
 /// # Errors
 /// A running daemon holds the pins, or a pin cannot be removed.
-pub fn detach(pin_dir: &Path) -> Result<Vec<(Ipv4Addr, u32)>, DataplaneError> {
+pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, DataplaneError> {
     let current = directory(pin_dir);
-    let mut vips = Vec::new();
+    let mut vips = BTreeSet::new();
     for version in versions(pin_dir)? {
         let _lock = Lock::take(&version)?;
         if version == current
             && let Ok(tables) = Tables::open(&version)
         {
             let used = tables.used_slots()?.into_iter().filter(|(_, info)| info.vip_ifindex != 0);
-            vips.extend(used.map(|(_, info)| (Ipv4Addr::from(info.endpoint.address), info.vip_ifindex)));
+            vips.extend(used.map(|(_, info)| Ipv4Addr::from(info.endpoint.address)));
         }
         // Links first: while they are there, packets are still rewritten by the maps.
         let mut pins = entries(&version)?;

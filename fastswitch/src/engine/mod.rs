@@ -14,7 +14,9 @@ mod scripts;
 mod startup;
 mod status;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -72,7 +74,7 @@ pub fn run(options: &Options) -> Result<(), StartError> {
 ///
 /// # Errors
 /// A daemon holds the pins, or the system refuses.
-pub fn detach(pin_dir: &std::path::Path) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
+pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

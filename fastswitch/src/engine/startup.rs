@@ -1,7 +1,8 @@
 //! From a configuration file to a running driver. Everything that can be refused is refused before the first change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -154,19 +155,21 @@ impl Driver {
 
     /// Puts VIPs on their interfaces, notes which are ours to remove, and removes those of an older configuration.
     fn place_vips(&mut self) -> Result<(), StartError> {
-        for (vip, ifindex) in self.dataplane.obsolete_vips().to_vec() {
-            self.background.block_on(self.net.remove(vip, ifindex))?;
-            tracing::info!(%vip, "removed: no service has this VIP any more");
+        let mut ours = self.dataplane.assigned_vips().clone();
+        let wanted: BTreeSet<Ipv4Addr> = self.spec.services.iter().map(|service| service.vip).collect();
+        for vip in ours.keys().filter(|vip| !wanted.contains(vip)) {
+            self.background.block_on(network::remove_vip(&self.net, *vip))?;
+            tracing::info!(%vip, "VIP removed: it is not one of this configuration's");
         }
-        let new = self.background.block_on(network::assign(&self.net, &self.vips))?;
-        for place in &new {
-            for index in 0..self.spec.services.len() {
-                if self.spec.services[index].vip == place.vip {
-                    let ifindex = place.interface.ifindex;
-                    self.dataplane.update_service(ServiceId(index), |info| info.vip_ifindex = ifindex)?;
-                }
-            }
+        // Without assign_vip, those still in use stay, but are somebody else's to keep from now on.
+        ours.retain(|vip, _| wanted.contains(vip) && self.spec.gateway.assign_vip);
+        for place in self.background.block_on(network::assign(&self.net, &self.vips))? {
             tracing::info!(vip = %place.vip, interface = place.interface.name, "VIP assigned");
+            ours.insert(place.vip, place.interface.ifindex);
+        }
+        for (index, service) in self.spec.services.iter().enumerate() {
+            let vip_ifindex = ours.get(&service.vip).copied().unwrap_or(0);
+            self.dataplane.update_service(ServiceId(index), |info| info.vip_ifindex = vip_ifindex)?;
         }
         // Also those that were there: a neighbour may have learned another host's address in the meantime.
         network::announce(self.vips.clone());
@@ -224,21 +227,14 @@ fn undo(options: &Options, background: &Handle) {
 }
 
 /// Takes the program off every interface, removes every pin and every VIP that a daemon had assigned. Returns the VIPs.
-pub(super) fn remove_everything(
-    pin_dir: &Path,
-    runtime: &Handle,
-) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
+pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<BTreeSet<Ipv4Addr>, StartError> {
     let vips = dataplane::detach(pin_dir)?;
     let _context = runtime.enter();
     let net = Net::new()?;
-    let mut removed = Vec::new();
-    for (vip, ifindex) in vips {
-        if !removed.contains(&vip) {
-            runtime.block_on(net.remove(vip, ifindex))?;
-            removed.push(vip);
-        }
+    for vip in &vips {
+        runtime.block_on(network::remove_vip(&net, *vip))?;
     }
-    Ok(removed)
+    Ok(vips)
 }
 
 #[cfg(test)]
