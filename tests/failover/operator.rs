@@ -72,7 +72,7 @@ fn failback_waits_for_its_command(lab: &Lab) -> anyhow::Result<()> {
     ensure!(command(lab, &["failback", "asr-udp"])? == "asr-udp: primary is active\n");
     wait_active(lab, Backend::Primary)?;
     let order = in_order(lab, &["switched standby", "up primary", "switched primary"])?;
-    ensure!(order[2]["cause"] == "Failback", "{order:?}");
+    ensure!(order[2]["cause"] == "failback", "{order:?}");
     Ok(())
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn scene(name: &str, test: Test) -> Trial {
 
 /// The trial of a test in a lab of this kind.
 pub(crate) fn scene_in(name: &str, options: LabOptions, test: Test) -> Trial {
-    trial(name, move || play(&options, test).map_err(|error| Failed::from(format!("{error:?}"))))
+    trial(name, move || play(&options, test))
 }
 
 /// Runs the trials that the command line asks for.
@@ -44,14 +44,14 @@ pub(crate) fn run(trials: impl IntoIterator<Item = Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().collect()).exit_code()
 }
 
-fn play(options: &LabOptions, test: Test) -> anyhow::Result<()> {
-    let lab = Lab::up_with_servers(options, false)?;
+fn play(options: &LabOptions, test: Test) -> Result<(), Failed> {
+    let failed = |error: anyhow::Error| Failed::from(format!("{error:#}"));
+    let lab = Lab::up_with_servers(options, false).map_err(failed)?;
     // Caught here, for the lab's logs go with the lab.
     let played = catch_unwind(AssertUnwindSafe(|| test(&lab)));
-    played
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("a check failed; see above")))
-        .with_context(|| format!("the end of the daemon's log:\n{}\n", lab.log_tail("daemon")))?;
-    lab.down()
+    let played = played.unwrap_or_else(|_| Err(anyhow::anyhow!("a panic, see above")));
+    played.map_err(|error| format!("{error:#}\n\nThe daemon logged last:\n{}", lab.log_tail("daemon")))?;
+    lab.down().map_err(failed)
 }
 
 /// Starts the daemon, whose log is JSON, and waits until it finds primary and standby up.
@@ -184,7 +184,7 @@ pub(crate) fn transfer(lab: &Lab, target: SocketAddr, size: usize) -> anyhow::Re
     let response = lab.within(Host::Client, || exchange(target, &sent))??;
     let head = response.windows(4).position(|window| window == b"\r\n\r\n").context("no HTTP answer")? + 4;
     let head_text = String::from_utf8_lossy(&response[..head]).into_owned();
-    anyhow::ensure!(head_text.starts_with("HTTP/1.1 200"), "{head_text}");
+    anyhow::ensure!(head_text.starts_with("HTTP/1.0 200"), "{head_text}");
     let received = &response[head..];
     anyhow::ensure!(received.len() == size, "{} of {size} bytes came back", received.len());
     anyhow::ensure!(received == sent, "other bytes came back than were sent");
