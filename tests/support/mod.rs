@@ -5,4 +5,6 @@ pub(crate) mod capture;
 pub(crate) mod journal;
 pub(crate) mod pcap;
 pub(crate) mod privileged;
+pub(crate) mod said;
 pub(crate) mod scene;
+pub(crate) mod stream;
