@@ -36,8 +36,8 @@ fn an_interface_that_comes_anew_is_attached_to(lab: &Lab) -> anyhow::Result<()> 
     let lan = lab.namespace(Host::Lan);
     ip(lab, Host::Gw, &format!("link add eth1 type veth peer name gateway netns {}", lan.name()))?;
     for (host, end) in [(Host::Gw, "eth1"), (Host::Lan, "gateway")] {
-        shell::run(lab.command(host, "ethtool")?.args(["-K", end, "gro", "on", "tx", "off"]))?;
         ip(lab, host, &format!("link set {end} up"))?;
+        shell::run(lab.command(host, "ethtool")?.args(["-K", end, "gro", "on", "tx", "off"]))?;
     }
     ip(lab, Host::Lan, "link set gateway master br0")?;
     ip(lab, Host::Gw, &format!("address add {GATEWAY_BACKENDS}/{PREFIX} dev eth1"))?;
@@ -54,13 +54,17 @@ fn a_backend_with_a_new_mac_is_found(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)?;
     ensure!(whoami(lab, vip())? == "primary");
     ip(lab, Host::Primary, "link set eth0 down")?;
+    wait_backend(lab, Backend::Primary, "is down", |state| state["health"] == "down")?;
     ip(lab, Host::Primary, "link set eth0 address 02:00:00:00:77:10")?;
     ip(lab, Host::Primary, "link set eth0 up")?;
     // The way back, lost with the link.
     ip(lab, Host::Primary, &format!("route replace default via {GATEWAY_BACKENDS}"))?;
+    // Its neighbours learn the new address from the first word that it says.
+    let gateway = GATEWAY_BACKENDS.to_string();
+    shell::run(lab.command(Host::Primary, "ping")?.args(["-c", "1", "-W", "10", &gateway]))?;
     wait_backend(lab, Backend::Primary, "is up and active", |state| {
         state["health"] == "up" && state["role"] == "active"
     })?;
-    wait::until_true("the primary answers", LIMIT, || Ok(whoami(lab, vip())? == "primary"))?;
+    ensure!(whoami(lab, vip())? == "primary");
     datagrams_come_back(lab, vip(), &[1, 1000])
 }
