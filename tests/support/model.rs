@@ -19,13 +19,16 @@ use super::{
     },
 };
 
+/// The arm that leads to a station, and its MAC address.
+type Way = (Arm, [u8; 6]);
+
 /// A service of the gateway in its first state: backend 0 active.
 struct Service {
     slot: u32,
     vip: Address,
     protocol: u8,
-    /// Each with the next hop that the daemon keeps: the arm and the station.
-    backends: Vec<(Address, Option<(Arm, [u8; 6])>)>,
+    /// Each with the next hop that the daemon keeps.
+    backends: Vec<(Address, Option<Way>)>,
 }
 
 /// What must have happened to a packet.
@@ -121,7 +124,7 @@ impl Model {
         segment: &Segment,
         slot: u32,
         backend: Address,
-        hop: Option<(Arm, [u8; 6])>,
+        hop: Option<Way>,
     ) -> Expected {
         if segment.ttl <= 1 {
             return pass(bytes, slot, Reason::TtlExpired);
@@ -258,7 +261,7 @@ fn read(bytes: &[u8]) -> Read {
 }
 
 /// The routing table of the gateway, to anywhere.
-fn fib(to: [u8; 4], packet_len: usize) -> Result<(Arm, [u8; 6]), Reason> {
+fn fib(to: [u8; 4], packet_len: usize) -> Result<Way, Reason> {
     match to {
         CLIENT => Ok((Arm::Clients, CLIENT_MAC)),
         [10, 1, 0, 20] => Ok((Arm::Clients, NEAR_BACKEND_MAC)),

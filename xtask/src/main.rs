@@ -30,6 +30,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    find_system_programs();
     let result = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
         Command::Lab(command) => lab::command::main(command),
@@ -46,4 +47,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Appends to PATH the folders of `ip` and `ethtool`, which an ordinary user's PATH leaves out.
+fn find_system_programs() {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    // SAFETY: the process has only this thread yet.
+    unsafe { std::env::set_var("PATH", path) };
 }

@@ -14,7 +14,7 @@ use super::ports::Ports;
 use super::scripts::Scripts;
 use crate::dataplane::{Dataplane, DataplaneError, Target, cause_code};
 use crate::machine::spec::Spec;
-use crate::machine::{BackendId, Effect, Freeze, Machine, ScriptKind, ServiceId, Time, TraceId};
+use crate::machine::{BackendId, Effect, Freeze, Machine, ScriptKind, ServiceId, TraceId};
 use crate::net::{Interface, Net};
 use crate::probe::{Prober, Report};
 use crate::runner::{Finished, Job};
@@ -49,36 +49,35 @@ impl Driver {
         while let Some((due, service)) = self.deadlines.first()
             && due <= now
         {
-            self.with_machine(service, now, |machine, effects| machine.tick(now, effects));
+            self.with_machine(service, |machine, effects| machine.tick(now, effects));
         }
     }
 
     pub(super) fn heartbeat(&mut self, report: Report) {
         let now = self.clock.now();
-        self.with_machine(report.service, now, |machine, effects| {
+        self.with_machine(report.service, |machine, effects| {
             machine.heartbeat(report.backend, report.outcome, now, effects);
         });
     }
 
     pub(super) fn script_finished(&mut self, finished: Finished) {
         let now = self.clock.now();
-        self.with_machine(finished.service, now, |machine, effects| {
+        self.with_machine(finished.service, |machine, effects| {
             machine.script_finished(finished.backend, finished.kind, finished.outcome, now, effects);
         });
     }
 
-    /// Gives a machine an input of the moment `now` and carries out what follows.
+    /// Gives a machine an input and carries out what follows.
     pub(super) fn with_machine<T>(
         &mut self,
         service: ServiceId,
-        now: Time,
         input: impl FnOnce(&mut Machine, &mut Vec<Effect>) -> T,
     ) -> T {
         let decided = Instant::now();
         let mut effects = Vec::new();
         let result = input(&mut self.machines[service.0], &mut effects);
         self.execute(service, effects, decided);
-        self.deadlines.set(service, self.machines[service.0].deadline(now));
+        self.deadlines.set(service, self.machines[service.0].deadline());
         result
     }
 
@@ -94,7 +93,9 @@ impl Driver {
                 }
                 Effect::NoteCause(cause) => self.dataplane.update_service(service, |info| {
                     info.cause = cause_code(cause);
-                    info.since = unix_now();
+                    if stored_after.is_some() {
+                        info.since = unix_now();
+                    }
                 }),
                 Effect::Start { backend, trace, reason } => {
                     self.run_script(service, backend, ScriptKind::Start, trace, reason);

@@ -24,9 +24,8 @@ impl Driver {
             }
             Request::Switch { service: name, backend: to, force } => {
                 let (service, backend) = self.find(&name, &to)?;
-                let outcome = self.with_machine(service, now, |machine, effects| {
-                    machine.switch(backend, force, now, effects)
-                });
+                let outcome = self
+                    .with_machine(service, |machine, effects| machine.switch(backend, force, now, effects));
                 Ok(done_or_refused(
                     outcome,
                     format!("{name}: {to} is active"),
@@ -35,8 +34,7 @@ impl Driver {
             }
             Request::Failback { service: name } => {
                 let service = self.find_service(&name)?;
-                let outcome =
-                    self.with_machine(service, now, |machine, effects| machine.failback(now, effects));
+                let outcome = self.with_machine(service, |machine, effects| machine.failback(now, effects));
                 let active = outcome.as_ref().ok().copied().flatten();
                 let active =
                     active.map_or("no backend", |id| &self.spec.services[service.0].backends[id.0].name);
@@ -59,7 +57,7 @@ impl Driver {
             }
             Request::Maint { service: name, backend: of, on } => {
                 let (service, backend) = self.find(&name, &of)?;
-                let outcome = self.with_machine(service, now, |machine, effects| {
+                let outcome = self.with_machine(service, |machine, effects| {
                     machine.set_maintenance(backend, on, now, effects)
                 });
                 if outcome.is_ok() {
@@ -77,7 +75,7 @@ impl Driver {
 
     fn freeze(&mut self, service: ServiceId, freeze: Freeze) {
         let now = self.clock.now();
-        self.with_machine(service, now, |machine, effects| machine.set_freeze(freeze, now, effects));
+        self.with_machine(service, |machine, effects| machine.set_freeze(freeze, now, effects));
         self.note_freeze(service);
     }
 

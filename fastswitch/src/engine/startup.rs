@@ -134,7 +134,7 @@ impl Driver {
             let seed = seed.wrapping_add(index as u64);
             self.machines.push(Machine::new(service, &restored, seed, now, &mut effects));
             self.execute(id, effects, Instant::now());
-            self.deadlines.set(id, self.machines[index].deadline(now));
+            self.deadlines.set(id, self.machines[index].deadline());
         }
     }
 
@@ -180,11 +180,10 @@ impl Driver {
 fn launched_of(record: &Recovered) -> Launched {
     let trace = record.trace;
     match record.state {
-        State::Starting => {
+        State::Starting | State::Started => {
             let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
-            Launched::Starting { age, trace, script_runs: record.running }
+            Launched::Started { age, trace, script_runs: record.running }
         }
-        State::Started => Launched::Running { trace },
         State::Stopping => Launched::Stopping { trace, script_runs: record.running },
     }
 }
@@ -255,10 +254,13 @@ mod tests {
             running,
         };
         let trace = TraceId(7);
-        assert_eq!(launched_of(&record(State::Started, false)), Launched::Running { trace });
+        assert_eq!(
+            launched_of(&record(State::Stopping, true)),
+            Launched::Stopping { trace, script_runs: true }
+        );
         assert!(matches!(
             launched_of(&record(State::Starting, true)),
-            Launched::Starting { script_runs: true, age, .. } if age < Duration::from_secs(60)
+            Launched::Started { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }
 }

@@ -1,10 +1,11 @@
-//! What an operator may ask for. A command is carried out at once or refused with every reason.
+//! What an operator may ask for. A command is carried out at once or refused with every reason; refused, it is no input.
 
 use super::service::{Freeze, Machine, Refused};
 use super::{BackendId, Cause, Effect, Event, State, Time};
 
 impl Machine {
-    /// Makes `to` active. `force` overrides its not being eligible.
+    /// Makes `to` active, or keeps it active: automation leaves an operator's choice alone while it can serve. `force`
+    /// overrides its not being eligible, until it is eligible or, once up, goes down.
     ///
     /// # Errors
     /// Refused with each [`super::Hold`] of the backend.
@@ -19,10 +20,12 @@ impl Machine {
         if !holds.is_empty() && !force {
             return Err(Refused(holds.iter().map(ToString::to_string).collect()));
         }
+        let cause = if holds.is_empty() { Cause::Operator } else { Cause::Forced };
         if self.position.active != Some(to) || self.position.outage {
-            let cause = if holds.is_empty() { Cause::Operator } else { Cause::Forced };
             let trace = self.fresh_trace();
             self.switch_to(to, cause, Some(trace), effects);
+        } else {
+            self.note_cause(cause, effects);
         }
         self.evaluate(now, effects);
         Ok(())
@@ -34,20 +37,18 @@ impl Machine {
     /// Refused if a more preferred backend exists but none of them is eligible.
     pub fn failback(&mut self, now: Time, effects: &mut Vec<Effect>) -> Result<Option<BackendId>, Refused> {
         let preferred: Vec<BackendId> = self.preferred_to_active().collect();
-        let Some(&target) = preferred.iter().find(|&&id| self.is_eligible(id)) else {
-            if preferred.is_empty() {
-                return Ok(self.position.active);
-            }
+        if let Some(&target) = preferred.iter().find(|&&id| self.is_eligible(id)) {
+            let trace = self.fresh_trace();
+            self.switch_to(target, Cause::Failback, Some(trace), effects);
+        } else if !preferred.is_empty() {
             let reasons = preferred.iter().flat_map(|&id| {
-                let name = self.spec.backends[id.0].name.clone();
+                let name = &self.spec.backends[id.0].name;
                 self.holds(id, now).into_iter().map(move |hold| format!("{name}: {hold}"))
             });
             return Err(Refused(reasons.collect()));
-        };
-        let trace = self.fresh_trace();
-        self.switch_to(target, Cause::Failback, Some(trace), effects);
+        }
         self.evaluate(now, effects);
-        Ok(Some(target))
+        Ok(self.position.active)
     }
 
     /// Keeps automation from acting; [`Freeze::No`] lets it act again.
@@ -64,7 +65,7 @@ impl Machine {
     /// Puts a backend into maintenance or takes it out. The active one is switched away from first.
     ///
     /// # Errors
-    /// Refused for the active backend if no other is eligible.
+    /// Refused for the active backend, unless it is down, if no other is eligible.
     pub fn set_maintenance(
         &mut self,
         id: BackendId,
@@ -72,25 +73,29 @@ impl Machine {
         now: Time,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
-        if self.state(id).maintenance == on {
-            return Ok(());
-        }
-        if on && self.position.active == Some(id) && self.state(id).health.state() != State::Down {
-            let others = self.preference().into_iter().filter(|&other| other != id);
-            let Some(target) = others.into_iter().find(|&other| self.is_eligible(other)) else {
-                return Err(Refused(vec![
-                    "it is active and no other backend is eligible to take over".to_owned(),
-                ]));
-            };
-            let trace = self.fresh_trace();
-            self.switch_to(target, Cause::Maintenance, Some(trace), effects);
-        }
-        self.state_mut(id).maintenance = on;
-        self.tell(None, Event::Maintenance { backend: id, on }, effects);
-        if on && self.position.active != Some(id) {
-            self.retire(id, "put into maintenance", now, effects);
+        if self.state(id).maintenance != on {
+            if on && self.position.active == Some(id) {
+                self.leave(id, effects)?;
+            }
+            self.state_mut(id).maintenance = on;
+            self.tell(None, Event::Maintenance { backend: id, on }, effects);
         }
         self.evaluate(now, effects);
+        Ok(())
+    }
+
+    /// Switches away from the active backend, which is to be put into maintenance.
+    fn leave(&mut self, active: BackendId, effects: &mut Vec<Effect>) -> Result<(), Refused> {
+        let target = self.preference().into_iter().find(|&id| id != active && self.is_eligible(id));
+        if let Some(target) = target {
+            let trace = self.fresh_trace();
+            self.switch_to(target, Cause::Maintenance, Some(trace), effects);
+        } else if self.state(active).health.state() != State::Down {
+            let why = "it is active and no other backend is eligible to take over";
+            return Err(Refused(vec![why.to_owned()]));
+        } else if self.cause == Cause::Forced {
+            self.note_cause(Cause::Operator, effects);
+        }
         Ok(())
     }
 }

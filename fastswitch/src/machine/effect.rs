@@ -69,7 +69,7 @@ impl Cause {
 pub enum Effect {
     /// Store the switch word. Always the first effect of a decision.
     Store(Position),
-    /// Note why and since when the active backend is active.
+    /// Note why the active backend is active and, after a store, that it is so since now.
     NoteCause(Cause),
     /// Run the backend's start script.
     Start {

@@ -15,33 +15,52 @@ pub(super) enum Launch {
     /// Not started by us.
     Idle,
     /// Its start script runs, or has ended well and heartbeats are awaited.
-    Starting { since: Time, trace: TraceId, script_runs: bool },
+    Starting { began: Began, trace: TraceId, script_runs: bool },
     /// Started by us and answered its heartbeats. Its start script may still run (it does as it polls for itself).
-    Running { trace: TraceId, script_runs: bool },
-    /// The start script was told to end; what it left is cleared away by the stop script.
-    Aborting { trace: TraceId, reason: &'static str },
+    Running { since: Time, trace: TraceId, script_runs: bool },
+    /// To be stopped, once its start script, if it was told to end, has ended and automation is not frozen.
+    Ending { trace: TraceId, reason: &'static str, script_runs: bool },
     /// The stop script runs.
     Stopping { trace: TraceId },
     /// The last attempt failed; not again before then.
     Pausing { until: Time },
 }
 
+/// When a start began, which may have been before this machine's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Began {
+    at: Time,
+    /// How long ago that was, at that moment.
+    age: Duration,
+}
+
+impl Began {
+    pub(super) fn ago(age: Duration, now: Time) -> Self {
+        Self { at: now, age }
+    }
+
+    /// How long ago it was at `now`.
+    pub(super) fn elapsed(self, now: Time) -> Duration {
+        self.age.saturating_add(now.since(self.at))
+    }
+
+    /// When it will have been `limit` ago.
+    pub(super) fn reaches(self, limit: Duration) -> Time {
+        self.at + limit.saturating_sub(self.age)
+    }
+}
+
 /// What is known of a start at the daemon's own start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Launched {
-    /// The start script began at `since` (may lie before the machine's birth: then its age counts).
-    Starting {
-        /// How long ago it began.
+    /// The start script runs or has ended, and nothing has undone it. Whether it has worked is for heartbeats to say.
+    Started {
+        /// How long ago the start script began.
         age: Duration,
         /// The incident that asked for it.
         trace: TraceId,
         /// Whether the script still runs.
         script_runs: bool,
-    },
-    /// The start script had ended well.
-    Running {
-        /// The incident that asked for it.
-        trace: TraceId,
     },
     /// The stop script had begun.
     Stopping {
@@ -56,7 +75,7 @@ pub enum Launched {
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
     pub(super) launch: Launch,
-    /// Failed attempts since the last success.
+    /// Failed attempts since it last ran for [`RETRY_PAUSE_MAX`], or nobody needed it.
     pub(super) failures: u32,
     /// What the last failed attempt failed of.
     pub(super) error: Option<String>,

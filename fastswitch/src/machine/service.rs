@@ -74,6 +74,8 @@ pub struct Machine {
     pub(super) freeze: Freeze,
     /// The trouble being dealt with, from the first missed heartbeat of the active backend until it is over.
     pub(super) incident: Option<TraceId>,
+    /// The time of the last input: what was due by then is done.
+    pub(super) now: Time,
     seed: u64,
     traces: u64,
 }
@@ -98,6 +100,7 @@ impl Machine {
             cause: restored.cause,
             freeze: restored.freeze,
             incident: None,
+            now,
             seed,
             traces: 0,
         };
@@ -112,9 +115,10 @@ impl Machine {
             if let Some(launched) = *launched
                 && index < machine.backends.len()
             {
-                machine.resume(BackendId(index), launched, now, effects);
+                machine.resume(BackendId(index), launched, now);
             }
         }
+        machine.evaluate(now, effects);
         machine
     }
 
@@ -123,14 +127,11 @@ impl Machine {
         let Some(heartbeat) = self.spec.backends.get(id.0).map(|backend| &backend.heartbeat) else { return };
         let (fall, rise) = (heartbeat.fall, heartbeat.rise);
         let is_active = self.position.active == Some(id);
-        let health = &mut self.state_mut(id).health;
-        let moved = health.record(now, outcome, fall, rise);
-        let (state, failure) = (health.state(), health.failure().cloned());
-        match moved {
-            // Evaluated like any other input: a deadline may have passed that the caller counts as met by this one.
+        let was = self.state(id).health.state();
+        match self.state_mut(id).health.record(now, outcome, fall, rise) {
             Move::None => {}
             Move::Suspected => {
-                if let Some(failure) = failure.filter(|_| is_active) {
+                if let Some(failure) = self.state(id).health.failure().filter(|_| is_active).cloned() {
                     self.open_incident();
                     self.tell(self.incident, Event::Suspected { backend: id, failure }, effects);
                 }
@@ -140,26 +141,7 @@ impl Machine {
                     self.tell(self.incident, Event::Cleared { backend: id }, effects);
                 }
             }
-            Move::Changed => {
-                if is_active && state == State::Down {
-                    self.open_incident();
-                }
-                if is_active && state == State::Up && self.cause == Cause::Forced {
-                    // The heartbeats agree with the operator now; from here on they count again.
-                    self.cause = Cause::Operator;
-                    effects.push(Effect::NoteCause(self.cause));
-                }
-                // The switch goes first, the news after it: see the order of effects below.
-                let mut news = Vec::new();
-                self.tell(self.incident, Event::Health { backend: id, state, failure }, &mut news);
-                if state == State::Up {
-                    self.ready(id, now, &mut news);
-                }
-                self.evaluate(now, effects);
-                let stores = effects.iter().take_while(|effect| matches!(effect, Effect::Store(_))).count();
-                effects.splice(stores..stores, news);
-                return;
-            }
+            Move::Changed => self.health_changed(id, was, now, effects),
         }
         self.evaluate(now, effects);
     }
@@ -169,9 +151,9 @@ impl Machine {
         self.evaluate(now, effects);
     }
 
-    /// When [`Machine::tick`] is next needed, if no input comes before; `now` is the time of the last input.
+    /// When [`Machine::tick`] is next needed, if no input comes before; later than the last input.
     #[must_use]
-    pub fn deadline(&self, now: Time) -> Option<Time> {
+    pub fn deadline(&self) -> Option<Time> {
         let thaw = match self.freeze {
             Freeze::Until(until) => Some(until),
             Freeze::No | Freeze::Indefinitely => None,
@@ -179,10 +161,10 @@ impl Machine {
         let failback = self.failback_delay().and_then(|delay| {
             self.preferred_to_active()
                 .filter_map(|id| self.state(id).eligible_since.map(|since| since + delay))
-                .filter(|&due| due > now)
+                .filter(|&due| due > self.now)
                 .min()
         });
-        [thaw, failback, self.launch_deadline(now)].into_iter().flatten().min()
+        [thaw, failback, self.launch_deadline()].into_iter().flatten().min()
     }
 
     /// What is wanted.
@@ -205,30 +187,54 @@ impl Machine {
 
     /// Compares what is with what should be, and acts.
     pub(super) fn evaluate(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.now = now;
         self.thaw(now, effects);
         self.note_eligibility(now);
-        let frozen = self.freeze != Freeze::No;
-        if let Some(active) = self.position.active
-            && self.serves(active)
-        {
+        if let Some(active) = self.position.active.filter(|&active| self.serves(active)) {
             self.end_outage(active, effects);
-            if !frozen {
-                self.consider_failback(now, effects);
-                self.retire_unneeded(now, effects);
-            }
-        } else if !frozen {
-            if let Some(best) = self.best() {
-                self.switch_to(best, Cause::Failover, self.incident, effects);
-                self.retire_unneeded(now, effects);
-            } else if self.is_lost() {
-                self.begin_outage(effects);
-                self.launch(now, effects);
-            }
         }
-        if !frozen {
-            self.expire_launches(now, effects);
+        if self.freeze == Freeze::No {
+            self.automate(now, effects);
+        }
+        if self.cause == Cause::Forced && self.position.active.is_some_and(|active| self.is_eligible(active))
+        {
+            // Nothing needs to be overridden any more.
+            self.note_cause(Cause::Operator, effects);
         }
         self.close_incident();
+    }
+
+    /// A backend is up or down now: tells so, and what that means for an operator's choice and for a start.
+    fn health_changed(&mut self, id: BackendId, was: State, now: Time, effects: &mut Vec<Effect>) {
+        let is_active = self.position.active == Some(id);
+        let health = &self.state(id).health;
+        let (state, failure) = (health.state(), health.failure().cloned());
+        if is_active && state == State::Down {
+            self.open_incident();
+        }
+        self.tell(self.incident, Event::Health { backend: id, state, failure }, effects);
+        if state == State::Up {
+            self.ready(id, now, effects);
+        }
+        if is_active && was == State::Up && self.cause == Cause::Forced {
+            self.note_cause(Cause::Operator, effects);
+        }
+    }
+
+    /// What nobody has to ask for, and a freeze keeps from happening.
+    fn automate(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.review_launches(now, effects);
+        if self.position.active.is_some_and(|active| self.serves(active)) {
+            self.consider_failback(now, effects);
+        } else if let Some(best) = self.best() {
+            self.switch_to(best, Cause::Failover, self.incident, effects);
+        } else if self.is_lost() {
+            self.begin_outage(effects);
+            self.launch(now, effects);
+        }
+        if !self.position.outage {
+            self.retire_unneeded(now, effects);
+        }
     }
 
     /// Whether the active backend may go on serving: up, not yet known to be down, or an operator's own choice
@@ -303,13 +309,17 @@ impl Machine {
         let trace = trace.unwrap_or_else(|| self.fresh_trace());
         let was_outage = self.position.outage;
         self.store(Some(to), false, effects);
-        self.cause = cause;
-        effects.push(Effect::NoteCause(cause));
+        self.note_cause(cause, effects);
         let epoch = self.position.epoch;
         self.tell(Some(trace), Event::Switched { from, to, cause, epoch }, effects);
         if was_outage {
             self.tell(Some(trace), Event::OutageEnded { backend: to }, effects);
         }
+    }
+
+    pub(super) fn note_cause(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+        self.cause = cause;
+        effects.push(Effect::NoteCause(cause));
     }
 
     fn begin_outage(&mut self, effects: &mut Vec<Effect>) {
@@ -391,64 +401,5 @@ impl Machine {
 
     pub(super) fn state_mut(&mut self, id: BackendId) -> &mut BackendState {
         &mut self.backends[id.0]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, SocketAddrV4};
-    use std::num::NonZeroU32;
-
-    use super::super::spec::{Backend, Check, Heartbeat, OnOutage, Protocol};
-    use super::*;
-
-    const PRIMARY: BackendId = BackendId(0);
-    const STANDBY: BackendId = BackendId(1);
-    const DELAY: Duration = Duration::from_secs(2);
-
-    fn hot(name: &str) -> Backend {
-        Backend {
-            name: name.to_owned(),
-            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80),
-            tier: Tier::Hot,
-            heartbeat: Heartbeat {
-                check: Check::Tcp,
-                port: 80,
-                interval: Duration::from_millis(10),
-                timeout: Duration::from_millis(10),
-                fall: NonZeroU32::MIN,
-                rise: NonZeroU32::MIN,
-            },
-            start: None,
-            stop: None,
-            ready_timeout: Duration::from_secs(60),
-        }
-    }
-
-    fn service() -> Service {
-        Service {
-            name: "asr".to_owned(),
-            vip: Ipv4Addr::LOCALHOST,
-            port: 80,
-            protocol: Protocol::Tcp,
-            on_outage: OnOutage::Reject,
-            failback: Failback::Auto { delay: DELAY },
-            backends: vec![hot("primary"), hot("standby")],
-        }
-    }
-
-    /// The next deadline is asked for after each input, and only those after it are told.
-    #[test]
-    fn a_heartbeat_that_changes_nothing_meets_a_deadline_that_has_passed() {
-        let success = || Outcome::Success { rtt: Duration::from_micros(200) };
-        let at = |ms| Time(Duration::from_millis(ms));
-        let mut effects = Vec::new();
-        let mut machine = Machine::new(service(), &Restored::nothing(2), 1, at(0), &mut effects);
-        machine.heartbeat(STANDBY, success(), at(0), &mut effects);
-        machine.heartbeat(PRIMARY, Outcome::Failure(crate::machine::Failure::Timeout), at(0), &mut effects);
-        machine.heartbeat(PRIMARY, success(), at(1000), &mut effects);
-        assert_eq!((machine.position().active, machine.deadline(at(1000))), (Some(STANDBY), Some(at(3000))));
-        machine.heartbeat(STANDBY, success(), at(3001), &mut effects);
-        assert_eq!((machine.position().active, machine.deadline(at(3001))), (Some(PRIMARY), None));
     }
 }

@@ -1,12 +1,15 @@
 //! Starting, retiring and retrying warm and cold backends.
 
-use super::launch::Launch;
-use super::service::Machine;
+use std::time::Duration;
+
+use super::launch::{Began, Launch, Launcher, RETRY_PAUSE_MAX};
+use super::service::{Freeze, Machine};
 use super::spec::Tier;
-use super::{BackendId, Effect, Event, Launched, ScriptKind, State, Time, TraceId};
+use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
 
 const RETURNED: &str = "no longer needed";
 const CLEAN_UP: &str = "clearing away a failed start";
+const MAINTENANCE: &str = "put into maintenance";
 
 impl Machine {
     /// A script has ended; `Err` says how it failed.
@@ -22,45 +25,47 @@ impl Machine {
             return;
         }
         match (self.state(id).launcher.launch.clone(), kind) {
-            (Launch::Starting { since, trace, .. }, ScriptKind::Start) => match outcome {
+            (Launch::Starting { began, trace, .. }, ScriptKind::Start) => match outcome {
                 Ok(()) => {
                     self.state_mut(id).launcher.launch =
-                        Launch::Starting { since, trace, script_runs: false };
+                        Launch::Starting { began, trace, script_runs: false };
                     self.tell(Some(trace), Event::StartDone { backend: id }, effects);
                 }
                 Err(why) => self.start_failed(id, trace, why, false, now, effects),
             },
-            (Launch::Running { trace, .. }, ScriptKind::Start) => {
+            (Launch::Running { since, trace, .. }, ScriptKind::Start) => {
                 // It answers its heartbeats, whatever its script says.
-                self.state_mut(id).launcher.launch = Launch::Running { trace, script_runs: false };
+                self.state_mut(id).launcher.launch = Launch::Running { since, trace, script_runs: false };
                 self.tell(Some(trace), Event::StartDone { backend: id }, effects);
             }
-            (Launch::Aborting { trace, reason }, ScriptKind::Start) => {
-                self.stop_or_settle(id, trace, reason, now, effects);
+            (Launch::Ending { trace, reason, .. }, ScriptKind::Start) => {
+                self.state_mut(id).launcher.launch = Launch::Ending { trace, reason, script_runs: false };
             }
             (Launch::Stopping { trace }, ScriptKind::Stop) => {
                 self.tell(Some(trace), Event::Stopped { backend: id, error: outcome.err() }, effects);
                 self.settle(id, now, effects);
             }
             // An answer to a question that nobody asks any more.
-            _ => return,
+            _ => {}
         }
         self.evaluate(now, effects);
     }
 
     /// Takes up what an earlier daemon had begun.
-    pub(super) fn resume(&mut self, id: BackendId, launched: Launched, now: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn resume(&mut self, id: BackendId, launched: Launched, now: Time) {
+        let serving = Position { active: Some(id), outage: false, ..self.position };
         self.state_mut(id).launcher.launch = match launched {
-            Launched::Starting { age, trace, script_runs } => {
-                self.incident = Some(trace);
-                Launch::Starting { since: Time(now.0.saturating_sub(age)), trace, script_runs }
+            Launched::Started { trace, script_runs, .. } if self.position == serving => {
+                Launch::Running { since: now, trace, script_runs }
             }
-            Launched::Running { trace } => Launch::Running { trace, script_runs: false },
+            Launched::Started { age, trace, script_runs } => {
+                self.incident = Some(trace);
+                Launch::Starting { began: Began::ago(age, now), trace, script_runs }
+            }
             Launched::Stopping { trace, script_runs: true } => Launch::Stopping { trace },
             // Nobody saw how it ended: once more does no harm, not at all might.
             Launched::Stopping { trace, script_runs: false } => {
-                self.stop_or_settle(id, trace, RETURNED, now, effects);
-                return;
+                Launch::Ending { trace, reason: RETURNED, script_runs: false }
             }
         };
     }
@@ -68,11 +73,9 @@ impl Machine {
     /// A backend answers its heartbeats: if it was being started, that has worked.
     pub(super) fn ready(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
         let launcher = &mut self.state_mut(id).launcher;
-        if let Launch::Starting { since, trace, script_runs } = launcher.launch {
-            launcher.launch = Launch::Running { trace, script_runs };
-            launcher.failures = 0;
-            launcher.error = None;
-            self.tell(Some(trace), Event::Ready { backend: id, after: now.since(since) }, effects);
+        if let Launch::Starting { began, trace, script_runs } = launcher.launch {
+            launcher.launch = Launch::Running { since: now, trace, script_runs };
+            self.tell(Some(trace), Event::Ready { backend: id, after: began.elapsed(now) }, effects);
         }
     }
 
@@ -85,7 +88,10 @@ impl Machine {
             let backend = self.state(id);
             match backend.launcher.launch {
                 Launch::Starting { .. } => return,
-                Launch::Running { trace, script_runs } if backend.health.state() == State::Down => {
+                Launch::Running { since, trace, script_runs } if backend.health.state() == State::Down => {
+                    if now.since(since) >= RETRY_PAUSE_MAX {
+                        self.state_mut(id).launcher.failures = 0;
+                    }
                     self.start_failed(id, trace, "stopped answering".to_owned(), script_runs, now, effects);
                 }
                 _ => {}
@@ -108,72 +114,80 @@ impl Machine {
         self.open_incident();
         let trace = self.incident.unwrap_or_else(|| self.fresh_trace());
         let launcher = &mut self.state_mut(id).launcher;
-        launcher.launch = Launch::Starting { since: now, trace, script_runs: true };
+        launcher.launch =
+            Launch::Starting { began: Began::ago(Duration::ZERO, now), trace, script_runs: true };
         let attempt = launcher.failures.saturating_add(1);
         effects.push(Effect::Start { backend: id, trace, reason: "no hot backend can serve" });
         self.tell(Some(trace), Event::Starting { backend: id, attempt }, effects);
     }
 
-    /// Gives up starts that take too long.
-    pub(super) fn expire_launches(&mut self, now: Time, effects: &mut Vec<Effect>) {
+    /// Moves on what needs no other backend for that: gives up starts that take too long or are in maintenance, stops
+    /// what has ended. After a restart heartbeats come before the time: a start may have worked meanwhile.
+    pub(super) fn review_launches(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for index in 0..self.backends.len() {
             let id = BackendId(index);
             let limit = self.spec.backends[index].ready_timeout;
-            if let Launch::Starting { since, trace, script_runs } = self.state(id).launcher.launch
-                && now.since(since) >= limit
-            {
-                let why = format!("no healthy heartbeat within {limit:?}");
-                self.start_failed(id, trace, why, script_runs, now, effects);
+            let backend = self.state(id);
+            match backend.launcher.launch {
+                Launch::Ending { .. } => self.stop_if_ended(id, now, effects),
+                _ if backend.maintenance && self.position.active != Some(id) => {
+                    self.retire(id, MAINTENANCE, now, effects);
+                }
+                Launch::Starting { began, trace, script_runs }
+                    if backend.health.state() == State::Down && began.elapsed(now) >= limit =>
+                {
+                    let why = format!("no healthy heartbeat within {limit:?}");
+                    self.start_failed(id, trace, why, script_runs, now, effects);
+                }
+                _ => {}
             }
         }
     }
 
     /// The earliest moment at which a start expires or may be tried again.
-    pub(super) fn launch_deadline(&self, now: Time) -> Option<Time> {
-        let deadline =
-            |(index, backend): (usize, &super::service::BackendState)| match backend.launcher.launch {
-                Launch::Starting { since, .. } => Some(since + self.spec.backends[index].ready_timeout),
-                Launch::Pausing { until } if self.position.outage => Some(until),
-                _ => None,
-            };
-        self.backends.iter().enumerate().filter_map(deadline).filter(|&due| due > now).min()
+    pub(super) fn launch_deadline(&self) -> Option<Time> {
+        let deadline = |(index, backend): (usize, &super::service::BackendState)| match backend
+            .launcher
+            .launch
+        {
+            Launch::Starting { began, .. } => Some(began.reaches(self.spec.backends[index].ready_timeout)),
+            Launch::Pausing { until } if self.position.outage => Some(until),
+            _ => None,
+        };
+        self.backends.iter().enumerate().filter_map(deadline).filter(|&due| due > self.now).min()
     }
 
-    /// Stops what was started and is not, or no longer, the active backend.
+    /// Stops what was started and is not, or no longer, the active backend. Not before that one is known to be up: an
+    /// operator may have forced a dead one, or nobody has asked it since a restart.
     pub(super) fn retire_unneeded(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let Some(active) = self.position.active.filter(|&id| self.state(id).health.state() == State::Up)
+        else {
+            return;
+        };
         for index in 0..self.backends.len() {
-            if self.position.active != Some(BackendId(index)) {
+            if BackendId(index) != active {
                 self.retire(BackendId(index), RETURNED, now, effects);
             }
         }
     }
 
-    pub(super) fn retire(
-        &mut self,
-        id: BackendId,
-        reason: &'static str,
-        now: Time,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn retire(&mut self, id: BackendId, reason: &'static str, now: Time, effects: &mut Vec<Effect>) {
         let launcher = &mut self.state_mut(id).launcher;
         let (trace, script_runs) = match launcher.launch {
-            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs } => {
+            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs, .. } => {
                 (trace, script_runs)
             }
             Launch::Pausing { .. } => {
-                launcher.launch = Launch::Idle;
+                *launcher = Launcher::new();
                 return;
             }
-            Launch::Idle | Launch::Aborting { .. } | Launch::Stopping { .. } => return,
+            Launch::Idle | Launch::Ending { .. } | Launch::Stopping { .. } => return,
         };
         launcher.failures = 0;
         launcher.error = None;
+        self.end(id, trace, reason, script_runs, now, effects);
         if script_runs {
-            launcher.launch = Launch::Aborting { trace, reason };
-            effects.push(Effect::Abort { backend: id });
             self.tell(Some(trace), Event::StartAborted { backend: id }, effects);
-        } else {
-            self.stop_or_settle(id, trace, reason, now, effects);
         }
     }
 
@@ -191,23 +205,33 @@ impl Machine {
         launcher.error = Some(why.clone());
         let pause = launcher.pause();
         self.tell(Some(trace), Event::StartFailed { backend: id, why, pause }, effects);
-        if script_runs {
-            self.state_mut(id).launcher.launch = Launch::Aborting { trace, reason: CLEAN_UP };
-            effects.push(Effect::Abort { backend: id });
-        } else {
-            self.stop_or_settle(id, trace, CLEAN_UP, now, effects);
-        }
+        self.end(id, trace, CLEAN_UP, script_runs, now, effects);
     }
 
-    /// Runs the stop script if there is one.
-    fn stop_or_settle(
+    fn end(
         &mut self,
         id: BackendId,
         trace: TraceId,
         reason: &'static str,
+        script_runs: bool,
         now: Time,
         effects: &mut Vec<Effect>,
     ) {
+        self.state_mut(id).launcher.launch = Launch::Ending { trace, reason, script_runs };
+        if script_runs {
+            effects.push(Effect::Abort { backend: id });
+        }
+        self.stop_if_ended(id, now, effects);
+    }
+
+    /// Runs the stop script, if there is one, of a start that is to be undone and whose script has ended.
+    fn stop_if_ended(&mut self, id: BackendId, now: Time, effects: &mut Vec<Effect>) {
+        let Launch::Ending { trace, reason, script_runs: false } = self.state(id).launcher.launch else {
+            return;
+        };
+        if self.freeze != Freeze::No {
+            return;
+        }
         if self.spec.backends[id.0].stop.is_none() {
             self.settle(id, now, effects);
             return;

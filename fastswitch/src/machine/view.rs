@@ -123,7 +123,7 @@ impl Machine {
     /// Whether a backend may become active.
     pub(super) fn is_eligible(&self, id: BackendId) -> bool {
         let backend = self.state(id);
-        let in_transit = matches!(backend.launcher.launch, Launch::Aborting { .. } | Launch::Stopping { .. });
+        let in_transit = matches!(backend.launcher.launch, Launch::Ending { .. } | Launch::Stopping { .. });
         backend.health.state() == State::Up && !backend.maintenance && !in_transit
     }
 
@@ -136,7 +136,7 @@ impl Machine {
         }
         let health = backend.health.state();
         match &backend.launcher.launch {
-            Launch::Aborting { .. } | Launch::Stopping { .. } => holds.push(Hold::Stopping),
+            Launch::Ending { .. } | Launch::Stopping { .. } => holds.push(Hold::Stopping),
             _ if health == State::Up => {}
             Launch::Starting { .. } => holds.push(Hold::Starting),
             Launch::Pausing { until } => holds.push(Hold::StartFailed {
@@ -157,7 +157,7 @@ impl Machine {
         let role = match (&backend.launcher.launch, self.tier(id)) {
             _ if self.position.active == Some(id) => Role::Active,
             (Launch::Starting { .. }, _) => Role::Starting,
-            (Launch::Aborting { .. } | Launch::Stopping { .. }, _) => Role::Stopping,
+            (Launch::Ending { .. } | Launch::Stopping { .. }, _) => Role::Stopping,
             _ if backend.health.state() == State::Up => Role::Standby,
             (_, Tier::Hot) => Role::Standby,
             (_, Tier::Warm) => Role::Warm,

@@ -59,8 +59,9 @@ pub(super) fn install(apt: &Apt, toolchain: &Toolchain) -> anyhow::Result<()> {
         );
     }
     anyhow::bail!(
-        "{toolchain} needs a linker with LLVM {llvm} or newer, and there is no package llvm-{llvm}-dev here; \
-         install the published binary: `cargo install cargo-binstall && cargo binstall bpf-linker@{EXACT_VERSION}`",
+        "{toolchain} needs a linker with LLVM {llvm} or newer, and there is no package llvm-{llvm}-dev here. Either \
+         install the published binary: `cargo install cargo-binstall && cargo binstall bpf-linker@{EXACT_VERSION}`; or \
+         take Debian's toolchain: `FASTSWITCH_BPF_TOOLCHAIN=fastswitch-bpf cargo xtask setup`",
         llvm = toolchain.llvm
     )
 }

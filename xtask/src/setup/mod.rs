@@ -55,7 +55,8 @@ struct Item {
 }
 
 enum Kind {
-    /// The toolchain manager: both toolchains are called through it, and so it cannot be installed from here.
+    /// The toolchain manager. Both toolchains are called through it: it cannot be installed from here, and without it
+    /// nothing else can.
     Rustup,
     BpfToolchain,
     BpfLinker,
@@ -123,6 +124,9 @@ pub fn main(args: &Args) -> anyhow::Result<()> {
                 } else if let Err(error) = item.install(&machine) {
                     report("failed", item.name, &format!("{error:#}"));
                     problems.push(item.name);
+                    if matches!(item.kind, Kind::Rustup) {
+                        break;
+                    }
                 }
             }
         }
@@ -214,11 +218,10 @@ impl Item {
     }
 }
 
-/// Where a program lies: on PATH, or among the programs of the administrator, which an ordinary user's PATH leaves out.
+/// Where on PATH a program lies.
 fn find_program(name: &str) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
         .ok_or_else(|| format!("no `{name}` on PATH"))

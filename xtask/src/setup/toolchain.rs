@@ -2,13 +2,16 @@
 //!
 //! - The ordinary way: a nightly with rust-src, which builds `core` for the BPF target along with the program.
 //! - Debian's way, where that cannot be had: its packages ship `core` built for the BPF target, and rustup calls them
-//!   under the name [`LINKED`].
+//!   `fastswitch-bpf`.
 //!
-//! The build script of `fastswitch` chooses by the same rule: [`OVERRIDE`], else [`LINKED`] if there is one, else nightly.
+//! The build script of `fastswitch` chooses by the same rule: what `FASTSWITCH_BPF_TOOLCHAIN` names, else
+//! `fastswitch-bpf` if there is one, else `nightly`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use anyhow::Context as _;
 
 use super::apt::Apt;
 use super::{install_by, linker, report};
@@ -68,12 +71,10 @@ pub(super) fn install(apt: &Apt) -> anyhow::Result<()> {
     }
     let Err(refused) = install_ordinary(apt, "nightly") else { return Ok(()) };
     report("not so", "bpf-toolchain", &format!("{refused:#}; trying Debian's packages"));
-    install_debian(apt).map_err(|error| {
-        anyhow::anyhow!(
-            "neither way worked. Nightly with rust-src: {refused:#}. Debian's packages: {error:#}. Where rustup reaches \
-             its server: `rustup toolchain install nightly --profile minimal --component rust-src,clippy`"
-        )
-    })
+    install_debian(apt).context(
+        "neither way is open; where rustup reaches its server: \
+         `rustup toolchain install nightly --profile minimal --component rust-src,clippy`",
+    )
 }
 
 /// Installs clippy into `toolchain`: the lints then see the very code that is compiled, for its own target.

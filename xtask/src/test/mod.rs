@@ -96,10 +96,12 @@ fn run(work: Work) -> anyhow::Result<Tally> {
                 command.stdin(Stdio::null()).status().map_err(|error| shell::not_started(&command, error))?;
             Ok(Tally::check(status.success()))
         }
-        Work::Tests { commands, quiet } => {
+        Work::Tests { commands, quiet, may_be_empty } => {
             let tallies: anyhow::Result<Vec<Tally>> =
                 commands.into_iter().map(|command| run_tests(command, quiet)).collect();
-            Ok(tallies?.into_iter().sum())
+            let tally: Tally = tallies?.into_iter().sum();
+            anyhow::ensure!(may_be_empty || tally != Tally::default(), "no test ran");
+            Ok(tally)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What `cargo xtask test` consists of.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -9,10 +10,11 @@ use crate::setup::toolchain;
 use crate::{shell, tidy};
 
 /// Test programs whose tests may run side by side, and why; those of every other program under `tests/` run one at a
-/// time, because they measure themselves against clocks while sharing the machine.
+/// time, because they wait for real processes, which must not wait for each other.
 const SIDE_BY_SIDE: &[(&str, &str)] = &[
-    ("packets", "a test runs the XDP program on packets of its own, with maps of its own"),
-    ("sim", "its clock is simulated"),
+    ("config", "reads files of its own"),
+    ("packets", "runs the XDP program on packets of its own, with maps of its own"),
+    ("properties", "computes"),
 ];
 
 /// Everything that cargo builds for the host: the eBPF package builds for the BPF target only.
@@ -31,8 +33,14 @@ pub(super) enum Work {
     Here(fn() -> anyhow::Result<()>),
     /// A program that either succeeds or fails.
     Check(Command),
-    /// Programs that report on tests; `quiet` when there are too many to name each that passed.
-    Tests { commands: Vec<Command>, quiet: bool },
+    /// Programs that report on tests.
+    Tests {
+        commands: Vec<Command>,
+        /// There are too many to name each that passed.
+        quiet: bool,
+        /// That no test ran is no failure.
+        may_be_empty: bool,
+    },
 }
 
 /// Every step, in order: what is quick and likely to fail comes first.
@@ -44,17 +52,19 @@ pub(super) fn all() -> anyhow::Result<Vec<Step>> {
         check("clippy-bpf", clippy_bpf()?),
         // Apart from the tests, so that their times say how long they ran.
         check("build", cargo_host("test", &["--no-run"])),
-        tests("unit", cargo_host("test", &["--lib", "--bins", "--no-fail-fast"]), true),
+        inline("unit", cargo_host("test", &["--lib", "--bins", "--no-fail-fast"])),
     ];
-    for program in test_programs()? {
-        let mut command = cargo(&["test", "--package", &program.package, "--test", &program.name]);
-        if !SIDE_BY_SIDE.iter().any(|(name, _)| *name == program.name) {
+    for name in test_programs()? {
+        // Chosen from the whole workspace: with `--package`, cargo would settle on other features of the dependencies
+        // and build them again.
+        let mut command = cargo_host("test", &["--test", &name, "--no-fail-fast"]);
+        if !SIDE_BY_SIDE.iter().any(|(parallel, _)| *parallel == name) {
             command.args(["--", "--test-threads=1"]);
         }
-        steps.push(tests(&program.name, command, false));
+        steps.push(program(&name, command));
     }
-    steps.push(tests("doctest", cargo_host("test", &["--doc", "--no-fail-fast"]), true));
-    let mut doc = cargo_host("doc", &["--no-deps"]);
+    steps.push(inline("doctest", cargo_host("test", &["--doc", "--no-fail-fast"])));
+    let mut doc = cargo_host("doc", &["--no-deps", "--document-private-items"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.push(check("doc", doc));
     Ok(steps)
@@ -75,9 +85,9 @@ pub(super) fn select(steps: Vec<Step>, filters: &[String], fast: bool) -> Vec<St
             return Some(step);
         }
         match step.work {
-            Work::Tests { commands, quiet } if !patterns.is_empty() => {
+            Work::Tests { commands, quiet, .. } if !patterns.is_empty() => {
                 let commands = commands.iter().flat_map(|command| narrowed(command, &patterns)).collect();
-                Some(Step { name: step.name, work: Work::Tests { commands, quiet } })
+                Some(Step { name: step.name, work: Work::Tests { commands, quiet, may_be_empty: true } })
             }
             _ => None,
         }
@@ -117,21 +127,14 @@ fn clippy_bpf() -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// A program under `tests/`.
-struct TestProgram {
-    package: String,
-    name: String,
-}
-
-/// The test programs that the manifests name, in their order.
-fn test_programs() -> anyhow::Result<Vec<TestProgram>> {
+/// The names of the test programs in all manifests.
+fn test_programs() -> anyhow::Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Metadata {
         packages: Vec<Package>,
     }
     #[derive(Deserialize)]
     struct Package {
-        name: String,
         targets: Vec<Target>,
     }
     #[derive(Deserialize)]
@@ -142,20 +145,25 @@ fn test_programs() -> anyhow::Result<Vec<TestProgram>> {
     let output = shell::run(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout)
         .context("`cargo metadata` printed something else than expected")?;
-    let programs = metadata.packages.into_iter().flat_map(|package| {
-        let tests =
-            package.targets.into_iter().filter(|target| target.kind.iter().any(|kind| kind == "test"));
-        tests.map(move |target| TestProgram { package: package.name.clone(), name: target.name })
-    });
-    Ok(programs.collect())
+    let targets = metadata.packages.into_iter().flat_map(|package| package.targets);
+    let programs = targets.filter(|target| target.kind.iter().any(|kind| kind == "test"));
+    Ok(programs.map(|target| target.name).collect())
 }
 
 fn check(name: &str, command: Command) -> Step {
     Step { name: name.to_owned(), work: Work::Check(command) }
 }
 
-fn tests(name: &str, command: Command, quiet: bool) -> Step {
-    Step { name: name.to_owned(), work: Work::Tests { commands: vec![command], quiet } }
+/// A program under `tests/`: one without tests has lost its harness.
+fn program(name: &str, command: Command) -> Step {
+    let work = Work::Tests { commands: vec![command], quiet: false, may_be_empty: false };
+    Step { name: name.to_owned(), work }
+}
+
+/// Tests that lie among the code.
+fn inline(name: &str, command: Command) -> Step {
+    let work = Work::Tests { commands: vec![command], quiet: true, may_be_empty: true };
+    Step { name: name.to_owned(), work }
 }
 
 fn cargo(args: &[&str]) -> Command {
@@ -171,14 +179,14 @@ fn cargo_host(subcommand: &str, args: &[&str]) -> Command {
 }
 
 #[cfg(test)]
-mod tests_of_selection {
+mod tests {
     use super::*;
 
     fn steps() -> Vec<Step> {
         vec![
             check("fmt", cargo(&["fmt"])),
-            tests("unit", cargo(&["test", "--lib"]), true),
-            tests("failover", cargo(&["test", "--test", "failover", "--", "--test-threads=1"]), false),
+            inline("unit", cargo(&["test", "--lib"])),
+            program("failover", cargo(&["test", "--test", "failover", "--", "--test-threads=1"])),
         ]
     }
 

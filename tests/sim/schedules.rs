@@ -1,0 +1,131 @@
+//! Any inputs in any order, sensible or not: no rule is ever broken.
+
+use std::time::Duration;
+
+use fastswitch::machine::spec::{Failback, Service};
+use fastswitch::machine::{BackendId, Failure, Freeze, Outcome, ScriptKind, Time};
+use proptest::prelude::*;
+
+use super::services::service;
+use super::watch::{Input, Watched};
+
+/// Something happens, to the backend of that number if there are so many.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// Heartbeat rounds in a row.
+    Rounds(usize, Outcome, usize),
+    /// Time passes until the deadline.
+    Deadline,
+    /// The script that runs ends.
+    ScriptEnds(usize, bool),
+    /// News of a script that does not run.
+    Stray(usize, ScriptKind),
+    Switch(usize, bool),
+    Failback,
+    Freeze(Option<Duration>),
+    Unfreeze,
+    Maintenance(usize, bool),
+    Restart,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let backend = 0_usize..16;
+    let outcome = prop_oneof![
+        8 => Just(Outcome::Success { rtt: Duration::from_micros(200) }),
+        8 => Just(Outcome::Failure(Failure::Timeout)),
+        1 => Just(Outcome::Stalled),
+    ];
+    let kind = prop_oneof![Just(ScriptKind::Start), Just(ScriptKind::Stop)];
+    prop_oneof![
+        24 => (backend.clone(), outcome, 1_usize..4).prop_map(|(id, outcome, rounds)| Happening::Rounds(id, outcome, rounds)),
+        8 => Just(Happening::Deadline),
+        8 => (backend.clone(), any::<bool>()).prop_map(|(id, ok)| Happening::ScriptEnds(id, ok)),
+        1 => (backend.clone(), kind).prop_map(|(id, kind)| Happening::Stray(id, kind)),
+        3 => (backend.clone(), any::<bool>()).prop_map(|(id, force)| Happening::Switch(id, force)),
+        1 => Just(Happening::Failback),
+        1 => proptest::option::of((0_u64..20).prop_map(Duration::from_secs)).prop_map(Happening::Freeze),
+        2 => Just(Happening::Unfreeze),
+        3 => (backend, any::<bool>()).prop_map(|(id, on)| Happening::Maintenance(id, on)),
+        2 => Just(Happening::Restart),
+    ]
+}
+
+/// What passes between two happenings: mostly little, sometimes nothing, sometimes much.
+fn pause() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        2 => Just(Duration::ZERO),
+        6 => (1_u64..300).prop_map(Duration::from_millis),
+        1 => (1_u64..90).prop_map(Duration::from_secs),
+    ]
+}
+
+pub(crate) fn any_service() -> impl Strategy<Value = Service> {
+    let kind =
+        prop_oneof![2 => Just("hot"), 2 => Just("cold stop"), 1 => Just("cold"), 1 => Just("warm stop")];
+    let backend = (kind, 1_u32..4, 1_u32..4, 1_u64..20);
+    let failback = prop_oneof![
+        Just(Failback::Manual),
+        (0_u64..12).prop_map(|delay| Failback::Auto { delay: Duration::from_secs(delay) })
+    ];
+    (proptest::collection::vec(backend, 1..6), failback).prop_map(|(backends, failback)| {
+        let line = |(index, (kind, fall, rise, ready)): (usize, &(&str, u32, u32, u64))| {
+            let kind = if index == 0 || *kind == "hot" { "" } else { kind };
+            format!("b{index} {kind} fall={fall} rise={rise} ready={ready}")
+        };
+        let lines: Vec<String> = backends.iter().enumerate().map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        Service { failback, ..service(&lines) }
+    })
+}
+
+fn run(service: Service, schedule: &[(Duration, Happening)]) {
+    let count = service.backends.len();
+    let mut now = Time::default();
+    let (mut watched, _) = Watched::new(service, now);
+    for (pause, happening) in schedule {
+        now = now + *pause;
+        let id = |number: &usize| BackendId(number % count);
+        let input = match happening {
+            Happening::Rounds(number, outcome, rounds) => {
+                for _ in 0..*rounds {
+                    watched.input(Input::Beat(id(number), outcome.clone()), now);
+                }
+                continue;
+            }
+            Happening::Deadline => {
+                now = watched.deadline().map_or(now, |due| due.max(now));
+                Input::Tick
+            }
+            Happening::ScriptEnds(number, ok) => {
+                let Some(kind) = watched.memory.script(id(number)) else { continue };
+                Input::ScriptEnded(id(number), kind, if *ok { Ok(()) } else { Err("exit 1".to_owned()) })
+            }
+            Happening::Stray(number, kind) => {
+                if watched.memory.script(id(number)) == Some(*kind) {
+                    continue;
+                }
+                Input::ScriptEnded(id(number), *kind, Ok(()))
+            }
+            Happening::Switch(number, force) => Input::Switch(id(number), *force),
+            Happening::Failback => Input::Failback,
+            Happening::Freeze(None) => Input::Freeze(Freeze::Indefinitely),
+            Happening::Freeze(Some(duration)) => Input::Freeze(Freeze::Until(now + *duration)),
+            Happening::Unfreeze => Input::Freeze(Freeze::No),
+            Happening::Maintenance(number, on) => Input::Maintenance(id(number), *on),
+            Happening::Restart => Input::Restart,
+        };
+        watched.input(input, now);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_schedule_breaks_a_rule(
+        service in any_service(),
+        schedule in proptest::collection::vec((pause(), happening()), 1..80),
+    ) {
+        run(service, &schedule);
+    }
+}
