@@ -71,10 +71,10 @@ fn check_looks_at_the_machine(lab: &Lab) -> anyhow::Result<()> {
     lab.write_config(|config| {
         config["gateway"]["interfaces"] = json!(["eth0", "eth7"]);
         config["service"][0]["backend"][2]["start"]["command"] = json!(["/nowhere/start.sh"]);
-        config["service"][1]["backend"][2]["stop"]["command"] = json!(["/etc/hostname"]);
+        config["service"][1]["backend"][2]["stop"]["command"] = json!([file]);
     })?;
     let said = wrong(lab, &["check", "-c", &file])?;
-    for expected in [&file[..], "`eth7`", "/nowhere/start.sh", "chmod +x /etc/hostname"] {
+    for expected in [&file[..], "`eth7`", "/nowhere/start.sh", &format!("chmod +x {file}")] {
         ensure!(said.contains(expected), "`{expected}` is not in: {said}");
     }
     Ok(())

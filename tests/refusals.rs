@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -12,9 +13,10 @@ use fastswitch_common::abi::{ABI, Meta, map};
 use libtest_mimic::Trial;
 use serde_json::Value;
 use xtask::lab::{Backend, Host, Lab, LabOptions, Topology, VIP, vip};
+use xtask::programs::Programs;
 use xtask::shell;
 
-use support::said::{Said, done, refused, say, wrong};
+use support::said::{Said, done, refused, wrong};
 use support::scene::{nothing_is_left, options, program, run, scene, scene_in, start_daemon, whoami};
 
 fn main() -> ExitCode {
@@ -73,16 +75,15 @@ fn a_foreign_program_on_the_interface(lab: &Lab) -> anyhow::Result<()> {
     nothing_is_left(lab)?;
     start_daemon(lab)?;
     ensure!(whoami(lab, vip())? == "primary");
-    // Also when there are pins of an earlier daemon: only what is ours is replaced.
+    // Also where an earlier daemon has left pins: these stay.
     lab.kill_daemon()?;
-    for pin in fs::read_dir(lab.pin_dir().join(format!("v{ABI}")))? {
-        let pin = pin?.path();
-        if pin.ends_with("link-eth1") {
-            fs::remove_file(pin)?;
-        }
-    }
-    let path = lab.pin_dir().join("kept");
-    fs::create_dir(&path)?;
+    let pins = lab.pin_dir().join(format!("v{ABI}"));
+    fs::remove_file(pins.join("link-eth1"))?;
+    lab.occupy(Host::Gw, "eth1")?;
+    let (ours, foreign) = (program(lab, "eth0")?, program(lab, "eth1")?);
+    says(&refused(lab, &args(&daemon(lab)?))?, &["eth1", "ip link set dev eth1 xdp off"])?;
+    ensure!((program(lab, "eth0")?, program(lab, "eth1")?) == (ours, foreign));
+    ensure!(ours.is_some() && pins.join("link-eth0").exists());
     Ok(())
 }
 
@@ -140,6 +141,7 @@ fn pins_that_are_tampered_with(lab: &Lab) -> anyhow::Result<()> {
     bytes[0] ^= 0xff;
     meta.set(0, bytes, 0)?;
     let before = program(lab, "eth0")?;
+    ensure!(before.is_some());
     for args in [args(&daemon(lab)?), vec!["status"], vec!["switch", "asr", "standby"]] {
         says(&refused(lab, &args)?, &["magic", "fastswitch detach"])?;
     }
@@ -170,36 +172,47 @@ fn a_pin_directory_elsewhere(lab: &Lab) -> anyhow::Result<()> {
     nothing_is_left(lab)
 }
 
-/// As root without any capability, as in a container that may do nothing.
+/// As root without any capability, as in a container that may do nothing, and as a user.
 fn no_privilege(lab: &Lab) -> anyhow::Result<()> {
-    let unprivileged = |words: &[&str]| -> anyhow::Result<Said> {
-        let mut command = lab.command(Host::Gw, "timeout")?;
-        command.args(["60", "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "fastswitch"]);
-        let output = shell::output(command.args(words))?;
-        Ok(Said {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout)?,
-            stderr: String::from_utf8(output.stderr)?,
-        })
-    };
     let words = daemon(lab)?;
-    let said = unprivileged(&args(&words))?;
-    ensure!(said.code == Some(1) && said.stdout.is_empty(), "{said:?}");
-    says(&said.stderr, &["CAP_"])?;
-    nothing_is_left(lab)?;
-    // Checking a configuration takes none.
-    let config = &words[2];
-    ensure!(unprivileged(&["check", "-c", config])?.code == Some(0));
+    let daemon = args(&words);
+    let no_capabilities = ["--bounding-set", "-all", "--inh-caps", "-all"];
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    for who in [&no_capabilities[..], &nobody] {
+        let said = unprivileged(lab, who, &daemon)?;
+        ensure!(said.code == Some(1) && said.stdout.is_empty(), "{who:?}: {said:?}");
+        says(&said.stderr, &["CAP_"])?;
+        nothing_is_left(lab)?;
+        // Checking a configuration takes none.
+        ensure!(unprivileged(lab, who, &["check", "-c", daemon[2]])?.code == Some(0));
+    }
 
-    start_daemon(lab)?;
-    lab.kill_daemon()?;
-    for words in [&["status"][..], &["switch", "asr", "standby"], &["detach"]] {
-        let said = unprivileged(words)?;
-        ensure!(said.code == Some(1) && said.stdout.is_empty(), "{words:?}: {said:?}");
-        says(&said.stderr, &["permission", "root"])?;
+    for command in [&["status"][..], &["switch", "asr", "standby"], &["detach"]] {
+        for runs in [true, false] {
+            match (runs, lab.daemon_runs()?) {
+                (true, false) => start_daemon(lab)?,
+                (false, true) => lab.kill_daemon()?,
+                _ => {}
+            }
+            let said = unprivileged(lab, &nobody, command)?;
+            ensure!(said.code == Some(1) && said.stdout.is_empty(), "{command:?}: {said:?}");
+            says(&said.stderr, &["permission", "root"])
+                .with_context(|| format!("{command:?}, daemon: {runs}"))?;
+        }
     }
     ensure!(whoami(lab, vip())? == "primary");
     Ok(())
+}
+
+/// Runs `fastswitch` under `setpriv` with these options.
+fn unprivileged(lab: &Lab, options: &[&str], words: &[&str]) -> anyhow::Result<Said> {
+    // A copy, for a user may not reach the original.
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir()?;
+    let program = folder.path().join("fastswitch");
+    fs::copy(Programs::find()?.fastswitch, &program)?;
+    let mut command = lab.command(Host::Gw, "timeout")?;
+    command.args(["60", "setpriv"]).args(options).arg(&program).args(words);
+    Said::of(&shell::output(&mut command)?)
 }
 
 fn a_state_directory_that_is_a_file(lab: &Lab) -> anyhow::Result<()> {
@@ -215,11 +228,20 @@ fn a_socket_that_cannot_be_opened(lab: &Lab) -> anyhow::Result<()> {
     let below_a_file = lab.config_file().join("control.sock").display().to_string();
     words.extend(["--socket".to_owned(), below_a_file.clone()]);
     says(&refused(lab, &args(&words))?, &["control socket", &below_a_file])?;
-    nothing_is_left(lab)
+    nothing_is_left(lab)?;
+    // With pins of an earlier daemon they stay as they are.
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    let before = (program(lab, "eth0")?, lab.status()?["services"].clone());
+    lab.write_config(support::scene::keep_tcp)?;
+    says(&refused(lab, &args(&words))?, &["control socket", &below_a_file])?;
+    ensure!((program(lab, "eth0")?, lab.status()?["services"].clone()) == before);
+    Ok(())
 }
 
 fn an_mtu_that_native_mode_cannot_take(lab: &Lab) -> anyhow::Result<()> {
-    shell::run(lab.command(Host::Gw, "ip")?.args(["link", "set", "eth1", "mtu", "9000"]))?;
+    // The other end of the gateway's wire is the one that counts.
+    shell::run(lab.command(Host::Lan, "ip")?.args(["link", "set", "gateway", "mtu", "9000"]))?;
     let said = refused(lab, &args(&daemon(lab)?))?;
     says(&said, &["eth1", "native", "mtu"])?;
     nothing_is_left(lab)?;

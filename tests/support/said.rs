@@ -1,5 +1,7 @@
 //! Commands of `fastswitch` on the gateway, and what they say.
 
+use std::process::Output;
+
 use anyhow::{Context as _, ensure};
 use xtask::lab::{Host, Lab};
 use xtask::shell;
@@ -12,15 +14,17 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
+impl Said {
+    pub(crate) fn of(output: &Output) -> anyhow::Result<Said> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).context("what it says is no text");
+        Ok(Said { code: output.status.code(), stdout: text(&output.stdout)?, stderr: text(&output.stderr)? })
+    }
+}
+
 /// Runs it to its end. `run` that is not refused is ended after a minute.
 pub(crate) fn say(lab: &Lab, args: &[&str]) -> anyhow::Result<Said> {
     let mut command = lab.command(Host::Gw, "timeout")?;
-    let output = shell::output(command.args(["60", "fastswitch"]).args(args))?;
-    Ok(Said {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).context("stdout")?,
-        stderr: String::from_utf8(output.stderr).context("stderr")?,
-    })
+    Said::of(&shell::output(command.args(["60", "fastswitch"]).args(args))?)
 }
 
 /// Runs it; it succeeds and complains about nothing. Gives what it prints.

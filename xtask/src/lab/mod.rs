@@ -255,9 +255,11 @@ impl Lab {
     /// Puts an XDP program on an interface of a host that is not `fastswitch`'s and passes everything.
     ///
     /// # Errors
-    /// When the interface has one already, or while the daemon has pins.
+    /// When the interface has one already.
     pub fn occupy(&self, host: Host, interface: &str) -> anyhow::Result<()> {
-        receiver::accept_xdp(&self.namespace(host), interface, &self.pin_dir())
+        // Not among the daemon's pins.
+        let directory = format!("{}-foreign", self.pin_dir().display());
+        receiver::accept_xdp(&self.namespace(host), interface, directory.as_ref())
     }
 
     /// Pulls the cable between a backend and the switch.
