@@ -201,10 +201,10 @@ pub fn check_foreign(pin_dir: &Path, targets: &[Target]) -> Result<(), Dataplane
     attach::check_foreign(&pins::directory(pin_dir), targets)
 }
 
-/// Whether a daemon has left pins of this version in `pin_dir`.
+/// Whether pins of any version are in `pin_dir`; also if that cannot be seen.
 #[must_use]
 pub fn is_pinned(pin_dir: &Path) -> bool {
-    pins::directory(pin_dir).join(abi::map::META).exists()
+    pins::versions(pin_dir).map_or(true, |versions| !versions.is_empty())
 }
 
 /// The number by which a cause is kept.

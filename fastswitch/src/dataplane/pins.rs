@@ -152,7 +152,8 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> 
         .map_err(|error| DataplaneError::file("list", directory, error))
 }
 
-fn versions(pin_dir: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
+/// The directories of all versions' pins.
+pub(super) fn versions(pin_dir: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
     let is_version = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         name.strip_prefix(VERSION_PREFIX).is_some_and(|number| number.parse::<u32>().is_ok())

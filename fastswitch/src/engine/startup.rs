@@ -53,19 +53,32 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     let (finished, scripts) = mpsc::unbounded_channel();
     let runner = Runner::open(&options.state_dir, finished.clone())?;
 
+    // Only what this start makes is undone if it fails, so only where there was nothing.
     let first = !dataplane::is_pinned(&options.pin_dir);
     let checked = Checked { spec, net, interfaces, vips, runner, finished };
-    let mut driver = take_over(options, background, checked).inspect_err(|_| {
+    begin(options, background, checked, events, scripts).inspect_err(|_| {
         if first {
             undo(options, background);
         }
-    })?;
+    })
+}
 
+/// From the first change to a daemon that runs.
+fn begin(
+    options: &Options,
+    background: &Handle,
+    checked: Checked,
+    events: Watch,
+    scripts: mpsc::UnboundedReceiver<Finished>,
+) -> Result<(Driver, Inputs), StartError> {
+    let dataplane = Dataplane::open(&options.pin_dir, &checked.spec, options.packet_log)?;
+    // Needs the lock that was taken just now, and may be refused, so before anything that packets meet.
+    let (questions, asked) = mpsc::channel(64);
+    control::serve(&options.socket, questions)?;
+    let mut driver = take_over(background, checked, dataplane)?;
     let (reports, heartbeats) = mpsc::channel(WAITING);
     let prober = Prober::spawn(probe_targets(&driver.spec), &reports);
     driver.prober = Some(prober.map_err(StartError::system("start the heartbeats"))?);
-    let (questions, asked) = mpsc::channel(64);
-    control::serve(&options.socket, questions)?;
     let (pictures, changes) = mpsc::channel(1);
     background.spawn(network::watch(driver.net.clone(), events, driver.spec.clone(), pictures));
     tracing::info!(
@@ -77,10 +90,9 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked }))
 }
 
-/// From the first change to packets being forwarded as configured.
-fn take_over(options: &Options, background: &Handle, checked: Checked) -> Result<Driver, StartError> {
+/// Makes packets be forwarded as configured.
+fn take_over(background: &Handle, checked: Checked, mut dataplane: Dataplane) -> Result<Driver, StartError> {
     let Checked { spec, net, interfaces, vips, runner, finished } = checked;
-    let mut dataplane = Dataplane::open(&options.pin_dir, &spec, options.packet_log)?;
     dataplane.prepare(&spec)?;
     let recovered = runner.recover(|service, backend| spec.find(service, backend))?;
     let ports = Ports::adopt(&dataplane)?;
