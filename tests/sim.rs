@@ -11,6 +11,8 @@
 
 #[path = "sim/cold.rs"]
 mod cold;
+#[path = "sim/drain.rs"]
+mod drain;
 #[path = "sim/failback.rs"]
 mod failback;
 #[path = "sim/freeze.rs"]

@@ -8,6 +8,7 @@
 
 mod ctx;
 mod direct;
+mod drain;
 mod fib;
 mod forward;
 mod maps;

@@ -108,13 +108,14 @@ fn stores_come_first_and_count_up(step: &Step) -> Verdict {
             let epoch = last.map_or(0, |last| last.epoch);
             rule(position.epoch == epoch.wrapping_add(1), "each store raises the epoch by one")?;
             let is_news = last.is_none_or(|last: Position| {
-                (last.active, last.outage) != (position.active, position.outage)
+                (last.active, last.draining, last.outage)
+                    != (position.active, position.draining, position.outage)
             });
             rule(is_news, "a store changes something")?;
             last = Some(position);
         }
     }
-    let unborn = Position { active: None, outage: false, epoch: 0 };
+    let unborn = Position { active: None, draining: None, outage: false, epoch: 0 };
     rule(step.machine.position() == last.unwrap_or(unborn), "the machine's position is what was stored last")
 }
 

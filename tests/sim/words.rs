@@ -28,7 +28,8 @@ pub(crate) fn words(
 /// Where packets go: a name, and `!` in an outage.
 pub(crate) fn place(service: &Service, position: Position) -> String {
     let active = position.active.map_or("nobody", |id| &service.backends[id.0].name);
-    format!("{active}{}", if position.outage { "!" } else { "" })
+    let draining = position.draining.map_or(String::new(), |id| format!("<{}", service.backends[id.0].name));
+    format!("{active}{}{draining}", if position.outage { "!" } else { "" })
 }
 
 pub(crate) fn cause_word(cause: Cause) -> &'static str {
@@ -52,6 +53,7 @@ fn event_words(service: &Service, event: &Event) -> String {
         Event::Switched { from, to, .. } => {
             format!("switched {}>{}", from.as_ref().map_or("nobody", name), name(to))
         }
+        Event::Drained { backend } => format!("{} drained", name(backend)),
         Event::OutageBegan { .. } => "outage began".to_owned(),
         Event::OutageEnded { .. } => "outage ended".to_owned(),
         Event::Starting { backend, attempt } => format!("{} attempt {attempt}", name(backend)),

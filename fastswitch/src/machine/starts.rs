@@ -172,6 +172,9 @@ impl Machine {
     }
 
     fn retire(&mut self, id: BackendId, reason: &'static str, now: Time, effects: &mut Vec<Effect>) {
+        if self.position.draining == Some(id) {
+            return;
+        }
         let launcher = &mut self.state_mut(id).launcher;
         let (trace, script_runs) = match launcher.launch {
             Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs, .. } => {
