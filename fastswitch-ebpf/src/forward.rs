@@ -58,7 +58,7 @@ fn to_backend(
 
     let (reason, hop) = match known_next_hop(backend) {
         Some(hop) => (Reason::Forwarded, hop),
-        None => (Reason::ForwardedFib, fib::route(ctx, segment, segment.source, to)?),
+        None => (Reason::ForwardedFib, fib::route(ctx, segment, segment.source, to)?.hop),
     };
     if segment.opens {
         learn_client(ctx, &packet, segment);
