@@ -32,6 +32,14 @@ impl Backend {
         self.health == State::Up && !self.maintenance && !self.in_transit
     }
 
+    /// A start begins to be undone, if it was not already. One that has not failed was not needed any more.
+    fn undo(&mut self) {
+        if !self.in_transit {
+            self.pause = None;
+        }
+        (self.in_transit, self.starting) = (true, false);
+    }
+
     fn round(&mut self, outcome: &Outcome, heartbeat: &Heartbeat) {
         match outcome {
             Outcome::Success { .. } => self.rounds.push(true),
@@ -93,13 +101,11 @@ impl Model {
                     let backend = &mut self.backends[backend.0];
                     (backend.starting, backend.resting_until, backend.ready_at) = (true, None, None);
                 }
-                Effect::Abort { backend } | Effect::Stop { backend, .. } => {
-                    self.backends[backend.0].in_transit = true;
-                    self.backends[backend.0].starting = false;
-                }
+                Effect::Abort { backend } | Effect::Stop { backend, .. } => self.backends[backend.0].undo(),
                 Effect::Forget { backend } => {
                     let backend = &mut self.backends[backend.0];
-                    (backend.in_transit, backend.starting) = (false, false);
+                    backend.undo();
+                    backend.in_transit = false;
                     backend.resting_until = backend.pause.map(|pause| now + pause);
                 }
                 Effect::Event { event: Event::StartFailed { backend, pause, .. }, .. } => {
