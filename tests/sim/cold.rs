@@ -175,7 +175,7 @@ fn pauses_grow_to_a_minute() {
 }
 
 #[test]
-fn once_a_hot_backend_serves_earlier_failures_are_forgotten() {
+fn failures_are_forgiven_after_a_minute_without_one() {
     started("cold cold stop").on(
         "2  start cold failed | cold failed (exit 1) pause 1, STOP cold, cold stopping
          3  stop cold ok      | cold stopped, forget cold
@@ -187,7 +187,7 @@ fn once_a_hot_backend_serves_earlier_failures_are_forgotten() {
          91 start cold failed | cold failed (exit 1) pause 1, STOP cold, cold stopping
          92 primary ++        | store primary, primary up, outage ended
          93 stop cold ok      | cold stopped, forget cold
-         94 primary ---       | primary suspected, store primary!, primary down, outage began, START cold, cold attempt 1",
+         94 primary ---       | primary suspected, store primary!, primary down, outage began, START cold, cold attempt 2",
     );
 }
 
@@ -268,6 +268,24 @@ fn the_next_one_does_not_wait_for_the_pause_of_the_one_before() {
 }
 
 #[test]
+fn two_that_hang_do_not_keep_a_third_from_its_turn() {
+    play(
+        service(&["primary", "a cold ready=20", "b cold ready=20", "c cold"]),
+        "0.1 a ---       | a down
+         0.1 b ---       | b down
+         0.1 c ---       | c down
+         1   primary --- | primary suspected, store primary!, primary down, outage began, START a, a attempt 1
+         2   start a ok  | a script done
+         21  tick        | a failed (no healthy heartbeat within 20s) pause 1, forget a, START b, b attempt 1
+         22  tick        |
+         23  start b ok  | b script done
+         41  tick        | b failed (no healthy heartbeat within 20s) pause 1, forget b, START c, c attempt 1
+         42  tick        |
+         43  start c failed | c failed (exit 1) pause 1, forget c, START a, a attempt 2",
+    );
+}
+
+#[test]
 fn one_that_comes_up_late_is_taken_and_the_other_start_given_up() {
     play(
         service(&["primary", "a cold", "b cold stop"]),
@@ -331,6 +349,15 @@ fn a_cold_backend_in_maintenance_is_not_started() {
          2   start b failed | b failed (exit 1) pause 1, forget b
          2.5 maint a off | a maintenance off, START a, a attempt 1",
     );
+}
+
+#[test]
+fn after_maintenance_earlier_failures_do_not_count() {
+    started("cold cold").on("2 start cold failed | cold failed (exit 1) pause 1, forget cold
+         3 tick              | START cold, cold attempt 2
+         4 start cold failed | cold failed (exit 1) pause 2, forget cold
+         5 maint cold on     | cold maintenance on
+         5 maint cold off    | cold maintenance off, START cold, cold attempt 1");
 }
 
 #[test]

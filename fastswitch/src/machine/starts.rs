@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::launch::{Began, Launch, Launcher, RETRY_PAUSE_MAX};
+use super::launch::{Began, Launch};
 use super::service::{Freeze, Machine};
 use super::spec::Tier;
 use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
@@ -75,29 +75,31 @@ impl Machine {
         let launcher = &mut self.state_mut(id).launcher;
         if let Launch::Starting { began, trace, script_runs } = launcher.launch {
             launcher.launch = Launch::Running { since: now, trace, script_runs };
+            launcher.error = None;
             self.tell(Some(trace), Event::Ready { backend: id, after: began.elapsed(now) }, effects);
         }
     }
 
-    /// Starts the next warm or cold backend, unless one is being started already.
+    /// Starts the next warm or cold backend, unless one is being started already: of those that have failed least often
+    /// the most preferred.
     pub(super) fn launch(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for id in self.preference() {
             if self.tier(id) == Tier::Hot {
                 continue;
             }
-            let backend = self.state(id);
-            match backend.launcher.launch {
+            let is_down = self.state(id).health.state() == State::Down;
+            let launcher = &mut self.state_mut(id).launcher;
+            match launcher.launch {
                 Launch::Starting { .. } => return,
-                Launch::Running { since, trace, script_runs } if backend.health.state() == State::Down => {
-                    if now.since(since) >= RETRY_PAUSE_MAX {
-                        self.state_mut(id).launcher.failures = 0;
-                    }
+                Launch::Running { since, trace, script_runs } if is_down => {
+                    launcher.forgive(since, now);
                     self.start_failed(id, trace, "stopped answering".to_owned(), script_runs, now, effects);
                 }
+                Launch::Pausing { until } => launcher.forgive(until, now),
                 _ => {}
             }
         }
-        let next = self.preference().into_iter().find(|&id| {
+        let startable = self.preference().into_iter().filter(|&id| {
             let backend = self.state(id);
             let ready_to_try = match backend.launcher.launch {
                 Launch::Idle => true,
@@ -110,6 +112,8 @@ impl Machine {
                 && backend.health.state() == State::Down
                 && self.spec.backends[id.0].start.is_some()
         });
+        // Two that fail slowly must not keep a third from its turn: each other's starts outlast their pauses.
+        let next = startable.min_by_key(|&id| self.state(id).launcher.failures);
         let Some(id) = next else { return };
         self.open_incident();
         let trace = self.incident.unwrap_or_else(|| self.fresh_trace());
@@ -174,17 +178,13 @@ impl Machine {
     fn retire(&mut self, id: BackendId, reason: &'static str, now: Time, effects: &mut Vec<Effect>) {
         let launcher = &mut self.state_mut(id).launcher;
         let (trace, script_runs) = match launcher.launch {
-            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs, .. } => {
+            Launch::Starting { trace, script_runs, .. } => (trace, script_runs),
+            Launch::Running { since, trace, script_runs } => {
+                launcher.forgive(since, now);
                 (trace, script_runs)
             }
-            Launch::Pausing { .. } => {
-                *launcher = Launcher::new();
-                return;
-            }
-            Launch::Idle | Launch::Ending { .. } | Launch::Stopping { .. } => return,
+            Launch::Idle | Launch::Ending { .. } | Launch::Stopping { .. } | Launch::Pausing { .. } => return,
         };
-        launcher.failures = 0;
-        launcher.error = None;
         self.end(id, trace, reason, script_runs, now, effects);
         if script_runs {
             self.tell(Some(trace), Event::StartAborted { backend: id }, effects);
