@@ -369,6 +369,20 @@ fn maintenance_gives_a_start_up() {
 }
 
 #[test]
+fn maintenance_gives_up_the_start_of_the_last_active_one_too() {
+    started("cold cold").on(
+        "2 cold ++           | store cold, cold up, cold ready after 1, cause failover, switched primary>cold, outage ended
+         3 start cold ok     | cold script done
+         4 cold ---          | cold suspected, store cold!, cold down, outage began, cold failed (stopped answering) pause 1, \
+                               forget cold
+         5 tick              | START cold, cold attempt 2
+         6 maint cold on     | cold maintenance on, ABORT cold, cold aborted
+         7 start cold failed | forget cold
+         8 maint cold off    | cold maintenance off, START cold, cold attempt 1",
+    );
+}
+
+#[test]
 fn a_cold_backend_that_an_operator_started_is_not_ours_to_stop() {
     play(
         service(&["primary", "cold cold stop"]),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::launch::{Began, Launch};
 use super::service::{Freeze, Machine};
 use super::spec::Tier;
-use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
+use super::{BackendId, Cause, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
 
 const RETURNED: &str = "no longer needed";
 const CLEAN_UP: &str = "clearing away a failed start";
@@ -134,7 +134,9 @@ impl Machine {
             let backend = self.state(id);
             match backend.launcher.launch {
                 Launch::Ending { .. } => self.stop_if_ended(id, now, effects),
-                _ if backend.maintenance && self.position.active != Some(id) => {
+                _ if backend.maintenance
+                    && !(self.cause == Cause::Forced && self.position.active == Some(id)) =>
+                {
                     self.retire(id, MAINTENANCE, now, effects);
                 }
                 Launch::Starting { began, trace, script_runs }
