@@ -13,9 +13,12 @@ fn main() -> anyhow::Result<()> {
     if toolchain == LINKED_TOOLCHAIN {
         // aya-ebpf uses one unstable feature. Naming the crate, rather than `1`, keeps aya-build from asking for
         // build-std, which this toolchain does not need.
-        // SAFETY: build scripts start with one thread, and this is the only one.
+        // SAFETY: this is the build script's only thread.
         unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf") };
     }
+    // aya-build makes a warning of each line that the inner cargo prints; its progress is none.
+    // SAFETY: this is the build script's only thread.
+    unsafe { std::env::set_var("CARGO_TERM_QUIET", "true") };
     let package = aya_build::Package {
         name: "fastswitch-ebpf",
         root_dir: concat!(env!("CARGO_MANIFEST_DIR"), "/../fastswitch-ebpf"),

@@ -123,6 +123,16 @@ fn remembers_jobs_over_a_kill() {
 }
 
 #[test]
+fn echoes_a_body() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), "1h");
+    let mut stream = server.open_post("/echo", b"speech, there and back");
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    assert!(response.ends_with(b"speech, there and back"));
+}
+
+#[test]
 fn a_job_goes_on_when_its_client_hangs_up() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), "0s");

@@ -207,16 +207,16 @@ pub struct Hop {
     pub source: [u8; 6],
 }
 
-/// Counters of a service on one CPU.
+/// Counters of a service on one CPU. What every packet touches lies close together.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Counters {
-    /// Packets by [`crate::reason::Reason`] number.
-    pub packets: [u64; REASONS],
     /// Bytes of packets sent to backends, Ethernet header included.
     pub bytes_forwarded: u64,
     /// Bytes of backends' packets sent to clients, Ethernet header included.
     pub bytes_replied: u64,
+    /// Packets by [`crate::reason::Reason`] number.
+    pub packets: [u64; REASONS],
 }
 
 /// What people and a later daemon need to know about a service.

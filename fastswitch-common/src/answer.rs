@@ -93,7 +93,7 @@ pub struct Unreachable {
     from: [u8; 4],
     to: [u8; 4],
     check: [u8; 2],
-    len: usize,
+    frame_len: usize,
 }
 
 impl Unreachable {
@@ -116,14 +116,14 @@ impl Unreachable {
             [udp[6], udp[7]],
         ]);
         let (from, to) = (segment.destination.address, segment.source.address);
-        Some(Self { ethernet, from, to, check, len: segment.header + Self::GROWTH + QUOTED })
+        Some(Self { ethernet, from, to, check, frame_len: segment.header + Self::GROWTH + QUOTED })
     }
 
     /// Length of the finished frame in bytes; what follows is to be cut off.
     #[inline(always)]
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.len
+    pub const fn frame_len(&self) -> usize {
+        self.frame_len
     }
 
     /// Writes the headers in front of the datagram. `None` if there is no room.
@@ -131,7 +131,7 @@ impl Unreachable {
     #[must_use]
     pub fn write(&self, packet: &mut Packet<'_>) -> Option<()> {
         *packet.get_mut::<Ethernet>(0)? = self.ethernet;
-        let total_len = (self.len - IPV4) as u16;
+        let total_len = (self.frame_len - IPV4) as u16;
         *packet.get_mut::<Ipv4Hdr>(IPV4)? = ipv4(total_len, protocol::ICMP, self.from, self.to);
         let [type_, code] = Self::TYPE_AND_CODE;
         *packet.get_mut::<Icmpv4Hdr>(IPV4 + Ipv4Hdr::LEN)? =

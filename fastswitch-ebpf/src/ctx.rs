@@ -9,29 +9,28 @@ use fastswitch_common::packet::Packet;
 
 /// The packet that the program was called with.
 ///
-/// There must be one at a time: [`resize`] consumes the one it makes useless.
+/// There must be one at a time: [`grow_front`] and [`truncate`] take away the one they make useless.
 #[inline(always)]
-pub fn packet(ctx: &XdpContext) -> Packet<'_> {
+pub(crate) fn packet(ctx: &XdpContext) -> Packet<'_> {
     // SAFETY: the kernel keeps these bytes for this run of the program, until the packet is resized.
     unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) }
 }
 
 /// Length of the frame as it is now, in bytes.
 #[inline(always)]
-pub fn frame_len(ctx: &XdpContext) -> u64 {
+pub(crate) fn frame_len(ctx: &XdpContext) -> u64 {
     (ctx.data_end() - ctx.data()) as u64
 }
 
 /// Index of the interface that the packet came by.
 #[inline(always)]
-pub fn ingress(ctx: &XdpContext) -> u32 {
+pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
     ctx.ingress_ifindex() as u32
 }
 
 /// Makes room for `growth` bytes in front of the packet. `None` if the kernel refuses.
 #[inline(always)]
-pub fn grow_front<'a>(ctx: &'a XdpContext, packet: Packet<'a>, growth: usize) -> Option<Packet<'a>> {
-    let _ = packet;
+pub(crate) fn grow_front<'a>(ctx: &'a XdpContext, _packet: Packet<'a>, growth: usize) -> Option<Packet<'a>> {
     // SAFETY: a valid context; the old packet is gone.
     let result = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast(), -(growth as i32)) };
     (result == 0).then(|| self::packet(ctx))
@@ -39,7 +38,8 @@ pub fn grow_front<'a>(ctx: &'a XdpContext, packet: Packet<'a>, growth: usize) ->
 
 /// Cuts the packet off after `len` bytes. `None` if the kernel refuses.
 #[inline(always)]
-pub fn truncate(ctx: &XdpContext, packet: Packet<'_>, len: usize) -> Option<()> {
+#[expect(clippy::needless_pass_by_value, reason = "takes away the packet that it makes useless")]
+pub(crate) fn truncate(ctx: &XdpContext, packet: Packet<'_>, len: usize) -> Option<()> {
     let excess = packet.len() as i32 - len as i32;
     // SAFETY: a valid context; the old packet is gone.
     let result = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), -excess) };

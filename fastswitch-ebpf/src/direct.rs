@@ -15,7 +15,7 @@ use crate::{
 
 /// Remembers the flow of `segment` to the backend `origin` and lets it pass.
 #[inline(always)]
-pub fn remember(segment: &Segment, origin: &Origin) -> Verdict {
+pub(crate) fn remember(segment: &Segment, origin: &Origin) -> Verdict {
     let flow = Flow::between(segment.source, segment.destination);
     // Looking an entry up makes it young again.
     if DIRECT.get_ptr(flow).is_none() {

@@ -32,7 +32,7 @@ const _: () = assert!(size_of::<Params>() == 8 * WORDS && align_of::<Params>() <
 /// # Errors
 /// The reason that stands for the kernel's refusal.
 #[inline(always)]
-pub fn route(
+pub(crate) fn route(
     ctx: &XdpContext,
     segment: &Segment,
     source: Endpoint,
@@ -72,6 +72,9 @@ pub fn route(
         BPF_FIB_LKUP_RET_FRAG_NEEDED => Reason::FibTooBig,
         _ => Reason::Impossible,
     };
-    debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source.address, destination.address, answer);
+    // Every answer to a heartbeat of the gateway is one that the FIB does not forward.
+    if reason as u8 != Reason::FibNotForwarded as u8 {
+        debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source.address, destination.address, answer);
+    }
     Err(reason)
 }

@@ -1,13 +1,14 @@
 //! The floor that measurements are compared with: the least that a program can do to a packet and still send it.
 #![no_std]
 #![no_main]
+#![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use fastswitch_common::packet::{Ethernet, Packet};
 
 /// Entry point: swaps the MAC addresses and transmits.
 #[xdp]
-pub fn floor(ctx: XdpContext) -> u32 {
+fn floor(ctx: XdpContext) -> u32 {
     // SAFETY: the kernel keeps these bytes for this run of the program.
     let mut packet = unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) };
     let Some(ethernet) = packet.get_mut::<Ethernet>(0) else {

@@ -21,7 +21,7 @@ use crate::{
 
 /// Sends `segment` to the active backend of `service`.
 #[inline(always)]
-pub fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
+pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
     let slot = service.slot;
     let Some(word) = SWITCH.get_ptr(slot) else {
         return Verdict::stays(slot, Reason::Impossible);

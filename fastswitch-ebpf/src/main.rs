@@ -4,6 +4,7 @@
 //! host can test it) and to decide who is active (that is the daemon's switch word).
 #![no_std]
 #![no_main]
+#![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
 
 mod ctx;
 mod direct;
@@ -30,7 +31,7 @@ use crate::{
 
 /// Entry point.
 #[xdp]
-pub fn fastswitch(ctx: XdpContext) -> u32 {
+fn fastswitch(ctx: XdpContext) -> u32 {
     let packet = ctx::packet(&ctx);
     let verdict = match parse::parse(&packet) {
         Ok(Content::Segment(segment)) => segment_verdict(&ctx, packet, &segment),

@@ -18,39 +18,39 @@ use fastswitch_common::{
 const ROWS: u32 = MAX_SERVICES * MAX_BACKENDS;
 
 #[map]
-pub static META: Array<Meta> = Array::with_max_entries(1, 0);
+pub(crate) static META: Array<Meta> = Array::with_max_entries(1, 0);
 
 /// Twice the services: each VIP address has a key of its own for echo.
 #[map]
-pub static SERVICES: HashMap<Endpoint, Service> = HashMap::with_max_entries(2 * MAX_SERVICES, 0);
+pub(crate) static SERVICES: HashMap<Endpoint, Service> = HashMap::with_max_entries(2 * MAX_SERVICES, 0);
 
 #[map]
-pub static ORIGINS: HashMap<Endpoint, Origin> = HashMap::with_max_entries(ROWS, 0);
+pub(crate) static ORIGINS: HashMap<Endpoint, Origin> = HashMap::with_max_entries(ROWS, 0);
 
 #[map]
-pub static SWITCH: Array<SwitchWord> = Array::with_max_entries(MAX_SERVICES, BPF_F_MMAPABLE);
+pub(crate) static SWITCH: Array<SwitchWord> = Array::with_max_entries(MAX_SERVICES, BPF_F_MMAPABLE);
 
 #[map]
-pub static BACKENDS: Array<Backend> = Array::with_max_entries(ROWS, BPF_F_MMAPABLE);
+pub(crate) static BACKENDS: Array<Backend> = Array::with_max_entries(ROWS, BPF_F_MMAPABLE);
 
 #[map]
-pub static PORTS: Array<Port> = Array::with_max_entries(MAX_PORTS, 0);
+pub(crate) static PORTS: Array<Port> = Array::with_max_entries(MAX_PORTS, 0);
 
 #[map]
-pub static DIRECT: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+pub(crate) static DIRECT: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
 
 #[map]
-pub static DIRECT_SEEN: Array<u32> = Array::with_max_entries(ROWS, 0);
+pub(crate) static DIRECT_SEEN: Array<u32> = Array::with_max_entries(ROWS, 0);
 
 #[map]
-pub static CLIENTS: LruHashMap<[u8; 4], Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+pub(crate) static CLIENTS: LruHashMap<[u8; 4], Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
 
 /// One more than services, for `NO_SERVICE`.
 #[map]
-pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_SERVICES + 1, 0);
+pub(crate) static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_SERVICES + 1, 0);
 
 #[map]
-pub static SERVICE_INFO: Array<ServiceInfo> = Array::with_max_entries(MAX_SERVICES, 0);
+pub(crate) static SERVICE_INFO: Array<ServiceInfo> = Array::with_max_entries(MAX_SERVICES, 0);
 
 #[map]
-pub static BACKEND_INFO: Array<BackendInfo> = Array::with_max_entries(ROWS, 0);
+pub(crate) static BACKEND_INFO: Array<BackendInfo> = Array::with_max_entries(ROWS, 0);

@@ -13,7 +13,7 @@ use crate::{ctx, verdict::Verdict};
 
 /// Gives `segment`, which opens a connection, the answer that `service` is configured for.
 #[inline(always)]
-pub fn answer(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
+pub(crate) fn answer(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
     let reason = if service.on_outage != on_outage::REJECT || !answer::allowed(segment.source.address) {
         Reason::OutageDropped
     } else if segment.source.protocol == protocol::TCP {
@@ -36,6 +36,6 @@ fn unreachable(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Optio
     let answer = Unreachable::read(&packet, segment)?;
     let mut packet = ctx::grow_front(ctx, packet, Unreachable::GROWTH)?;
     answer.write(&mut packet)?;
-    ctx::truncate(ctx, packet, answer.len())?;
+    ctx::truncate(ctx, packet, answer.frame_len())?;
     Some(Reason::OutageUnreachable)
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// Sends `segment` of the backend `origin` on to the client.
 #[inline(always)]
-pub fn reply(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, origin: &Origin) -> Verdict {
+pub(crate) fn reply(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, origin: &Origin) -> Verdict {
     let slot = origin.slot;
     match to_client(ctx, packet, segment, origin) {
         Ok((reason, egress)) => Verdict { slot, reason, egress },

@@ -9,7 +9,7 @@ use fastswitch_common::{
 use crate::{ctx, maps::COUNTERS};
 
 /// What becomes of a packet.
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Service slot, or `NO_SERVICE`.
     pub slot: u32,
     /// Why, and thereby what.
@@ -21,19 +21,19 @@ pub struct Verdict {
 impl Verdict {
     /// A packet of no service that stays.
     #[inline(always)]
-    pub const fn no_service(reason: Reason) -> Self {
+    pub(crate) const fn no_service(reason: Reason) -> Self {
         Self::stays(NO_SERVICE, reason)
     }
 
     /// A packet that leaves by no interface.
     #[inline(always)]
-    pub const fn stays(slot: u32, reason: Reason) -> Self {
+    pub(crate) const fn stays(slot: u32, reason: Reason) -> Self {
         Self { slot, reason, egress: 0 }
     }
 
     /// Counts the packet and gives the kernel its action.
     #[inline(always)]
-    pub fn carry_out(&self, ctx: &XdpContext) -> u32 {
+    pub(crate) fn carry_out(&self, ctx: &XdpContext) -> u32 {
         let (action, forwarded, replied) = match self.reason.fate() {
             Fate::Pass => (xdp_action::XDP_PASS, 0, 0),
             Fate::Drop => (xdp_action::XDP_DROP, 0, 0),

@@ -8,9 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fastswitch_common::abi::{cause, protocol, tier};
 use fastswitch_common::word::SwitchWord;
 
-use crate::control::wire::{self, Request, Response};
+use crate::control::wire::{self, Invalid, Request, Response};
 use crate::dataplane::{DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
-use crate::engine::{cause_words, no_such};
 use crate::telemetry::report;
 
 /// Carries a request out on the maps pinned in `pin_dir`.
@@ -19,15 +18,16 @@ use crate::telemetry::report;
 /// Nothing is pinned, or a daemon holds the pins (and does not answer where it was asked).
 pub fn carry_out(pin_dir: &Path, request: &Request) -> Result<Response, DataplaneError> {
     match try_to(pin_dir, request) {
-        Ok(response) | Err(Stop::Answer(response)) => Ok(response),
+        Ok(response) => Ok(response),
+        Err(Stop::Invalid(invalid)) => Ok(invalid.into()),
         Err(Stop::Error(error)) => Err(error),
     }
 }
 
 /// Why a request went no further.
 enum Stop {
-    /// There is an answer already.
-    Answer(Response),
+    /// It cannot be carried out as it is.
+    Invalid(Invalid),
     /// The maps cannot be used.
     Error(DataplaneError),
 }
@@ -35,6 +35,12 @@ enum Stop {
 impl From<DataplaneError> for Stop {
     fn from(error: DataplaneError) -> Self {
         Self::Error(error)
+    }
+}
+
+impl From<Invalid> for Stop {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
     }
 }
 
@@ -142,7 +148,7 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         since: report::rfc3339(info.since),
         frozen,
         frozen_until: report::rfc3339(info.frozen_until).filter(|_| frozen && info.frozen_until != u64::MAX),
-        reason: if word.outage() { "no backend could serve" } else { cause_words(cause_of(info.cause)) }
+        reason: if word.outage() { "no backend could serve" } else { cause_of(info.cause).describe() }
             .to_owned(),
         counters: report::service_counters(&pinned.counters(service)?),
         backends: backends.collect(),
@@ -189,7 +195,7 @@ fn find_service(pinned: &Pinned, name: &str) -> Result<PinnedService, Stop> {
     let names: Vec<String> = services.iter().map(|service| text(&service.info.name)).collect();
     match names.iter().position(|other| other == name) {
         Some(position) => Ok(services[position].clone()),
-        None => Err(invalid(no_such("service", name, names.iter().map(String::as_str)))),
+        None => Err(Invalid::no_such("service", name, names.iter().map(String::as_str)).into()),
     }
 }
 
@@ -202,14 +208,10 @@ fn find(pinned: &Pinned, service: &str, backend: &str) -> Result<(PinnedService,
             Ok((found, backend))
         }
         None => {
-            let what = no_such("backend", backend, names.iter().map(String::as_str));
-            Err(invalid(format!("{service}: {what}")))
+            let kind = format!("backend of {service}");
+            Err(Invalid::no_such(&kind, backend, names.iter().map(String::as_str)).into())
         }
     }
-}
-
-fn invalid(message: String) -> Stop {
-    Stop::Answer(Response::Invalid { message })
 }
 
 fn unix_now() -> u64 {

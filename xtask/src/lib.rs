@@ -2,6 +2,8 @@
 //!
 //! It never links the `fastswitch` crate: it runs the built program, as a user would.
 
+use std::path::Path;
+
 pub mod http;
 pub mod interrupt;
 pub mod lab;
@@ -12,4 +14,12 @@ pub mod run;
 pub mod server;
 pub mod setup;
 pub mod shell;
+pub mod test;
+pub mod tidy;
 pub mod wait;
+
+/// The top folder of the repository.
+pub fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{interrupt, lab, run, server};
+use xtask::{interrupt, lab, run, server, setup, test, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
@@ -21,13 +21,23 @@ enum Command {
     Lab(lab::command::Command),
     /// Serve as the stand-in for a speech service.
     Server(server::Args),
+    /// Find out what this machine has and install what is missing.
+    Setup(setup::Args),
+    /// Run every check and every test.
+    Test(test::Args),
+    /// Check the rules that keep the parts of the program apart.
+    Tidy,
 }
 
 fn main() -> ExitCode {
+    find_system_programs();
     let result = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
         Command::Lab(command) => lab::command::main(command),
         Command::Server(args) => server::main(&args),
+        Command::Setup(args) => setup::main(&args).map(|()| ExitCode::SUCCESS),
+        Command::Test(args) => test::main(&args).map(|()| ExitCode::SUCCESS),
+        Command::Tidy => tidy::main().map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,
@@ -37,4 +47,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Appends to PATH the folders of `ip` and `ethtool`, which an ordinary user's PATH leaves out.
+fn find_system_programs() {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    // SAFETY: the process has only this thread yet.
+    unsafe { std::env::set_var("PATH", path) };
 }

@@ -49,17 +49,11 @@ pub fn build() -> anyhow::Result<Programs> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // Not the whole workspace: xtask runs already, so it is built.
-    command.current_dir(workspace()).args(["build", "--package", "fastswitch", "--bin", "fastswitch"]);
+    command.current_dir(crate::workspace()).args(["build", "--package", "fastswitch", "--bin", "fastswitch"]);
     if programs.folder().ends_with("release") {
         command.arg("--release");
     }
     let status = command.status().map_err(|error| shell::not_started(&command, error))?;
     anyhow::ensure!(status.success(), "`{}` failed", shell::line(&command));
     Ok(programs)
-}
-
-/// The workspace's folder.
-pub fn workspace() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
 }

@@ -15,7 +15,8 @@ pub(super) fn status(status: &Status) -> String {
     };
     let interfaces: Vec<String> =
         status.interfaces.iter().map(|interface| format!("{} {}", interface.name, interface.xdp)).collect();
-    let _ = writeln!(text, "fastswitch {}  {daemon}  {}", status.version, interfaces.join(", "));
+    let first = format!("fastswitch {}  {daemon}  {}", status.version, interfaces.join(", "));
+    let _ = writeln!(text, "{}", first.trim_end());
     for warning in &status.warnings {
         let _ = writeln!(text, "WARNING: {warning}");
     }
@@ -44,9 +45,7 @@ fn describe(text: &mut String, service: &Service) {
         let _ = writeln!(text, "  FROZEN until {until}");
     }
     table(text, service);
-    let counters: Vec<String> =
-        service.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let _ = writeln!(text, "  {}", counters.join(", "));
+    let _ = writeln!(text, "  {}", counters(service));
 }
 
 fn table(text: &mut String, service: &Service) {
@@ -54,13 +53,14 @@ fn table(text: &mut String, service: &Service) {
     rows.extend(service.backends.iter().map(|backend| row(service, backend)));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
-    let notes = std::iter::once(String::new()).chain(service.backends.iter().map(note));
-    for (row, note) in rows.iter().zip(notes) {
+    let holds = service.backends.iter().map(|backend| backend.hold.join("; "));
+    for (row, hold) in rows.iter().zip(std::iter::once("HOLD".to_owned()).chain(holds)) {
         let mut line = String::from(" ");
         for (cell, width) in row.iter().zip(&widths) {
             let _ = write!(line, " {cell:<width$} ");
         }
-        line.push_str(&note);
+        line.push(' ');
+        line.push_str(&hold);
         let _ = writeln!(text, "{}", line.trim_end());
     }
 }
@@ -73,9 +73,17 @@ fn row(service: &Service, backend: &Backend) -> [String; 7] {
         .map(str::to_owned)
 }
 
-/// Why it could not become active.
-fn note(backend: &Backend) -> String {
-    backend.hold.join("; ")
+/// What was sent on first, then each reason that was met.
+fn counters(service: &Service) -> String {
+    const TOTALS: [&str; 2] = ["packets", "bytes"];
+    let count = |name: &str| service.counters.get(name).copied().unwrap_or(0);
+    let totals = TOTALS.map(|name| format!("{name} {}", count(name)));
+    let reasons = service.counters.iter().filter(|(name, _)| !TOTALS.contains(&name.as_str()));
+    totals
+        .into_iter()
+        .chain(reasons.map(|(name, count)| format!("{name} {count}")))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -109,7 +117,7 @@ mod tests {
             frozen: false,
             frozen_until: None,
             reason: "first in the configuration".to_owned(),
-            counters: [("packets".to_owned(), 5)].into(),
+            counters: [("echo".to_owned(), 2), ("packets".to_owned(), 5)].into(),
             backends: vec![
                 backend("primary", "active", "up", &[]),
                 backend("standby", "standby", "down", &["down: connection refused"]),
@@ -128,10 +136,10 @@ fastswitch 1.0.0  daemon running
 
 asr  10.0.0.9:7860/tcp  nat  active: primary  epoch 3
   first in the configuration
-     BACKEND  ADDRESS      TIER  ROLE     HEALTH  RTT
+     BACKEND  ADDRESS      TIER  ROLE     HEALTH  RTT     HOLD
   *  primary  10.0.0.1:80  hot   active   up      213 us
      standby  10.0.0.1:80  hot   standby  down            down: connection refused
-  packets 5";
+  packets 5, bytes 0, echo 2";
         assert_eq!(self::status(&status), expected);
     }
 }

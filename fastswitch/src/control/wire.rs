@@ -75,6 +75,34 @@ pub enum Response {
     },
 }
 
+/// A request that names something that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(String);
+
+impl Invalid {
+    /// A request of this sort.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// There is no `kind` of this name. The first few of what there is help more than all thousand.
+    #[must_use]
+    pub fn no_such<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
+        const SHOWN: usize = 10;
+        let names: Vec<&str> = names.collect();
+        let more = if names.len() > SHOWN { ", .." } else { "" };
+        let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+        Self(format!("there is no {kind} `{name}`; there is {shown}{more}"))
+    }
+}
+
+impl From<Invalid> for Response {
+    fn from(Invalid(message): Invalid) -> Self {
+        Self::Invalid { message }
+    }
+}
+
 /// Everything at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {

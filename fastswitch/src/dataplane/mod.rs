@@ -14,6 +14,7 @@ mod plan;
 mod tables;
 mod words;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -80,10 +81,10 @@ impl Dataplane {
         &self.plan.adopted
     }
 
-    /// VIPs that an earlier configuration had put on an interface and this one does not have.
+    /// VIPs that an earlier daemon had put on an interface, each with the interface's index at that time.
     #[must_use]
-    pub fn obsolete_vips(&self) -> &[(Ipv4Addr, u32)] {
-        &self.plan.obsolete_vips
+    pub fn assigned_vips(&self) -> &BTreeMap<Ipv4Addr, u32> {
+        &self.plan.assigned_vips
     }
 
     /// Writes the rows that switch words will name. Needs no word to change before it.
@@ -200,10 +201,10 @@ pub fn check_foreign(pin_dir: &Path, targets: &[Target]) -> Result<(), Dataplane
     attach::check_foreign(&pins::directory(pin_dir), targets)
 }
 
-/// Whether a daemon has left pins of this version in `pin_dir`.
+/// Whether pins of any version are in `pin_dir`; also if that cannot be seen.
 #[must_use]
 pub fn is_pinned(pin_dir: &Path) -> bool {
-    pins::directory(pin_dir).join(abi::map::META).exists()
+    pins::versions(pin_dir).map_or(true, |versions| !versions.is_empty())
 }
 
 /// The number by which a cause is kept.

@@ -3,6 +3,7 @@
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use log::{Log, Metadata, Record};
 use tokio::io::unix::AsyncFd;
 use tracing::Level;
 
@@ -18,9 +19,24 @@ pub(super) fn code(level: Option<Level>) -> u8 {
     level.map_or(0, |level| level as u8)
 }
 
+/// Whoever asks for these messages wants to see them, whatever the log's own level.
+struct ToLog;
+
+impl Log for ToLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        tracing::info!(level = %record.level(), "XDP program: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
 /// Logs the program's messages until the runtime ends.
 pub(super) fn follow(ebpf: &mut Ebpf) {
-    let logger = match EbpfLogger::init(ebpf) {
+    let logger = match EbpfLogger::init_with_logger(ebpf, ToLog) {
         Ok(logger) => logger,
         Err(error) => {
             tracing::warn!(%error, "messages of the XDP program cannot be read");

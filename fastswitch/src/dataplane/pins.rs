@@ -1,5 +1,6 @@
 //! The pin directory: `<pin-dir>/v<ABI>/` holds the maps by name and the links as `link-<interface>`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -109,16 +110,16 @@ pub(super) fn check(directory: &Path) -> Result<(), DataplaneError> {
 ///
 /// # Errors
 /// A running daemon holds the pins, or a pin cannot be removed.
-pub fn detach(pin_dir: &Path) -> Result<Vec<(Ipv4Addr, u32)>, DataplaneError> {
+pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, DataplaneError> {
     let current = directory(pin_dir);
-    let mut vips = Vec::new();
+    let mut vips = BTreeSet::new();
     for version in versions(pin_dir)? {
         let _lock = Lock::take(&version)?;
         if version == current
             && let Ok(tables) = Tables::open(&version)
         {
             let used = tables.used_slots()?.into_iter().filter(|(_, info)| info.vip_ifindex != 0);
-            vips.extend(used.map(|(_, info)| (Ipv4Addr::from(info.endpoint.address), info.vip_ifindex)));
+            vips.extend(used.map(|(_, info)| Ipv4Addr::from(info.endpoint.address)));
         }
         // Links first: while they are there, packets are still rewritten by the maps.
         let mut pins = entries(&version)?;
@@ -151,7 +152,8 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> 
         .map_err(|error| DataplaneError::file("list", directory, error))
 }
 
-fn versions(pin_dir: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
+/// The directories of all versions' pins.
+pub(super) fn versions(pin_dir: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
     let is_version = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         name.strip_prefix(VERSION_PREFIX).is_some_and(|number| number.parse::<u32>().is_ok())

@@ -3,7 +3,7 @@
 //! A service keeps its slot by its endpoint, a backend its row by its address, so that a restart or another order
 //! in the file moves nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use fastswitch_common::abi::{
@@ -42,7 +42,8 @@ pub struct Adopted {
 pub(super) struct Plan {
     pub(super) places: Vec<Place>,
     pub(super) adopted: Vec<Option<Adopted>>,
-    pub(super) obsolete_vips: Vec<(Ipv4Addr, u32)>,
+    /// VIPs that an earlier daemon had put on an interface, with it.
+    pub(super) assigned_vips: BTreeMap<Ipv4Addr, u32>,
 }
 
 impl Plan {
@@ -52,7 +53,7 @@ impl Plan {
         let taken: HashMap<Endpoint, u32> = used.iter().map(|(slot, info)| (info.endpoint, *slot)).collect();
         let occupied: HashSet<u32> = taken.values().copied().collect();
         let mut free = (0..MAX_SERVICES).filter(|slot| !occupied.contains(slot));
-        let mut plan = Self { places: Vec::new(), adopted: Vec::new(), obsolete_vips: Vec::new() };
+        let mut plan = Self { places: Vec::new(), adopted: Vec::new(), assigned_vips: BTreeMap::new() };
         for service in &spec.services {
             let existing = taken.get(&vip_endpoint(service)).copied();
             let slot = match existing.or_else(|| free.next()) {
@@ -76,13 +77,9 @@ impl Plan {
             plan.places.push(Place { slot, rows });
             plan.adopted.push(adopted);
         }
-        let vips: HashSet<[u8; 4]> = spec.services.iter().map(|service| service.vip.octets()).collect();
-        let obsolete: HashSet<(Ipv4Addr, u32)> = used
-            .iter()
-            .filter(|(_, info)| info.vip_ifindex != 0 && !vips.contains(&info.endpoint.address))
-            .map(|(_, info)| (Ipv4Addr::from(info.endpoint.address), info.vip_ifindex))
-            .collect();
-        plan.obsolete_vips = obsolete.into_iter().collect();
+        let assigned = used.iter().filter(|(_, info)| info.vip_ifindex != 0);
+        plan.assigned_vips =
+            assigned.map(|(_, info)| (Ipv4Addr::from(info.endpoint.address), info.vip_ifindex)).collect();
         Ok(plan)
     }
 

@@ -25,7 +25,7 @@ impl Clock {
     }
 
     /// The moment at which the wall clock shows `unix` nanoseconds; `now` if it has passed.
-    pub(super) fn from_unix(self, unix: u64) -> Time {
+    pub(super) fn at_unix(self, unix: u64) -> Time {
         self.now() + Duration::from_nanos(unix.saturating_sub(unix_now()))
     }
 

@@ -11,12 +11,13 @@ use super::clock::{Clock, unix_now};
 use super::deadlines::Deadlines;
 use super::network::{self, Picture, VipPlace};
 use super::ports::Ports;
+use super::scripts::Scripts;
 use crate::dataplane::{Dataplane, DataplaneError, Target, cause_code};
 use crate::machine::spec::Spec;
 use crate::machine::{BackendId, Effect, Freeze, Machine, ScriptKind, ServiceId, TraceId};
 use crate::net::{Interface, Net};
 use crate::probe::{Prober, Report};
-use crate::runner::{Finished, Job, Runner};
+use crate::runner::{Finished, Job};
 use crate::telemetry::events;
 
 /// The machines and everything that their effects reach.
@@ -29,7 +30,7 @@ pub(super) struct Driver {
     pub(super) ports: Ports,
     pub(super) next_hops: BTreeMap<Ipv4Addr, NextHopWord>,
     pub(super) vips: Vec<VipPlace>,
-    pub(super) runner: Runner,
+    pub(super) scripts: Scripts,
     pub(super) net: Net,
     pub(super) background: Handle,
     pub(super) deadlines: Deadlines,
@@ -105,12 +106,12 @@ impl Driver {
                     Ok(())
                 }
                 Effect::Abort { backend } => {
-                    self.runner.abort(service, backend);
+                    self.scripts.abort(service, backend);
                     Ok(())
                 }
                 Effect::Forget { backend } => {
                     let spec = &self.spec.services[service.0];
-                    self.runner.forget(&spec.name, &spec.backends[backend.0].name);
+                    self.scripts.forget(&spec.name, &spec.backends[backend.0].name);
                     Ok(())
                 }
                 Effect::Event { trace, event } => {
@@ -163,8 +164,7 @@ impl Driver {
             reason: reason.to_owned(),
             trace,
         };
-        let _context = self.background.enter();
-        self.runner.run(job);
+        self.scripts.run(job);
     }
 
     /// Takes a new picture of the network in: next hops, and interfaces that came back without our program.
@@ -226,7 +226,7 @@ impl Driver {
                     network::announce(new);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot make sure that the VIPs are on their interfaces")
+                    tracing::warn!(%error, "cannot make sure that the VIPs are on their interfaces");
                 }
             }
         });

@@ -10,10 +10,13 @@ mod error;
 mod network;
 mod ports;
 mod requests;
+mod scripts;
 mod startup;
 mod status;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -25,8 +28,6 @@ use crate::runner::Finished;
 use driver::Driver;
 pub use error::StartError;
 use network::Picture;
-pub(crate) use requests::no_such;
-pub(crate) use status::cause_words;
 
 /// Heartbeat outcomes handled before anything else gets its turn.
 const REPORTS_PER_TURN: usize = 256;
@@ -73,7 +74,7 @@ pub fn run(options: &Options) -> Result<(), StartError> {
 ///
 /// # Errors
 /// A daemon holds the pins, or the system refuses.
-pub fn detach(pin_dir: &std::path::Path) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
+pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

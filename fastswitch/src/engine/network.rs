@@ -23,7 +23,7 @@ const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Picture {
     /// The configured interfaces that exist.
     pub(super) interfaces: Vec<Interface>,
-    /// Own MAC address of every interface that a next hop is behind.
+    /// Their own MAC addresses, by interface index.
     pub(super) macs: BTreeMap<u32, [u8; 6]>,
     /// Next hop of every backend address that has one.
     pub(super) next_hops: BTreeMap<Ipv4Addr, NextHop>,
@@ -108,6 +108,14 @@ pub(super) async fn assign(net: &Net, places: &[VipPlace]) -> Result<Vec<VipPlac
         }
     }
     Ok(new)
+}
+
+/// Takes a VIP off whichever interface it is on by now.
+pub(super) async fn remove_vip(net: &Net, vip: Ipv4Addr) -> Result<(), NetError> {
+    match net.owner(vip).await? {
+        Some(ifindex) => net.remove(vip, ifindex).await,
+        None => Ok(()),
+    }
 }
 
 /// Announces VIPs, a few times, on the current runtime.

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use crate::control::Asked;
-use crate::control::wire::{Request, Response};
+use crate::control::wire::{Invalid, Request, Response};
 use crate::machine::{BackendId, Freeze, Refused, ServiceId};
 
 impl Driver {
     /// Carries a request out and answers it.
     pub(super) fn answer(&mut self, asked: Asked) {
-        let response = self.carry_out(asked.request).unwrap_or_else(|invalid| invalid);
+        let response = self.carry_out(asked.request).unwrap_or_else(Response::from);
         // Whoever asked may be gone by now.
         let _ = asked.answer.send(response);
     }
 
-    fn carry_out(&mut self, request: Request) -> Result<Response, Response> {
+    fn carry_out(&mut self, request: Request) -> Result<Response, Invalid> {
         let now = self.clock.now();
         match request {
             Request::Status { service } => {
@@ -79,20 +79,19 @@ impl Driver {
         self.note_freeze(service);
     }
 
-    fn find_service(&self, name: &str) -> Result<ServiceId, Response> {
+    fn find_service(&self, name: &str) -> Result<ServiceId, Invalid> {
         let names = || self.spec.services.iter().map(|service| service.name.as_str());
         names()
             .position(|other| other == name)
             .map(ServiceId)
-            .ok_or_else(|| Response::Invalid { message: no_such("service", name, names()) })
+            .ok_or_else(|| Invalid::no_such("service", name, names()))
     }
 
-    fn find(&self, service: &str, backend: &str) -> Result<(ServiceId, BackendId), Response> {
+    fn find(&self, service: &str, backend: &str) -> Result<(ServiceId, BackendId), Invalid> {
         let id = self.find_service(service)?;
         let names = || self.spec.services[id.0].backends.iter().map(|backend| backend.name.as_str());
         let position = names().position(|other| other == backend);
-        let unknown =
-            || Response::Invalid { message: format!("{service}: {}", no_such("backend", backend, names())) };
+        let unknown = || Invalid::no_such(&format!("backend of {service}"), backend, names());
         position.map(|position| (id, BackendId(position))).ok_or_else(unknown)
     }
 }
@@ -102,13 +101,4 @@ fn done_or_refused(outcome: Result<(), Refused>, done: String, refused: String) 
         Ok(()) => Response::Done { message: done },
         Err(Refused(reasons)) => Response::Refused { message: refused, reasons },
     }
-}
-
-/// What to say when a name fits nothing. The first few of what there is helps more than all thousand.
-pub(crate) fn no_such<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> String {
-    const SHOWN: usize = 10;
-    let names: Vec<&str> = names.collect();
-    let more = if names.len() > SHOWN { ", .." } else { "" };
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    format!("there is no {kind} `{name}`; there is {shown}{more}")
 }

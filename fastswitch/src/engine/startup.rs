@@ -1,7 +1,8 @@
 //! From a configuration file to a running driver. Everything that can be refused is refused before the first change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,17 +15,28 @@ use super::driver::Driver;
 use super::error::StartError;
 use super::network::{self, VipPlace};
 use super::ports::Ports;
+use super::scripts::Scripts;
 use super::{Inputs, Options};
 use crate::dataplane::{self, Adopted, Dataplane};
 use crate::machine::spec::Spec;
 use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId};
 use crate::net::{Interface, Net, Watch};
 use crate::probe::{Prober, Target};
-use crate::runner::{RecordState, Recovered, Runner};
+use crate::runner::{Finished, Recovered, Runner, State};
 use crate::{config, control, net};
 
 /// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
 const WAITING: usize = 4096;
+
+/// What was found before the first change.
+struct Checked {
+    spec: Spec,
+    net: Net,
+    interfaces: Vec<Interface>,
+    vips: Vec<VipPlace>,
+    runner: Runner,
+    finished: mpsc::UnboundedSender<Finished>,
+}
 
 /// Starts everything.
 pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, Inputs), StartError> {
@@ -39,25 +51,34 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
     background.block_on(network::check_conflicts(&net, &vips))?;
     let (finished, scripts) = mpsc::unbounded_channel();
-    let runner = Runner::open(&options.state_dir, finished)?;
+    let runner = Runner::open(&options.state_dir, finished.clone())?;
 
+    // Only what this start makes is undone if it fails, so only where there was nothing.
     let first = !dataplane::is_pinned(&options.pin_dir);
-    let started = take_over(options, background, spec, net, interfaces, vips, runner);
-    let mut driver = match started {
-        Ok(driver) => driver,
-        Err(error) => {
-            if first {
-                undo(options, background);
-            }
-            return Err(error);
+    let checked = Checked { spec, net, interfaces, vips, runner, finished };
+    begin(options, background, checked, events, scripts).inspect_err(|_| {
+        if first {
+            undo(options, background);
         }
-    };
+    })
+}
 
-    let (reports, heartbeats) = mpsc::channel(WAITING);
-    let prober = Prober::spawn(probe_targets(&driver.spec), reports);
-    driver.prober = Some(prober.map_err(StartError::system("start the heartbeats"))?);
+/// From the first change to a daemon that runs.
+fn begin(
+    options: &Options,
+    background: &Handle,
+    checked: Checked,
+    events: Watch,
+    scripts: mpsc::UnboundedReceiver<Finished>,
+) -> Result<(Driver, Inputs), StartError> {
+    let dataplane = Dataplane::open(&options.pin_dir, &checked.spec, options.packet_log)?;
+    // Needs the lock that was taken just now, and may be refused, so before anything that packets meet.
     let (questions, asked) = mpsc::channel(64);
     control::serve(&options.socket, questions)?;
+    let mut driver = take_over(background, checked, dataplane)?;
+    let (reports, heartbeats) = mpsc::channel(WAITING);
+    let prober = Prober::spawn(probe_targets(&driver.spec), &reports);
+    driver.prober = Some(prober.map_err(StartError::system("start the heartbeats"))?);
     let (pictures, changes) = mpsc::channel(1);
     background.spawn(network::watch(driver.net.clone(), events, driver.spec.clone(), pictures));
     tracing::info!(
@@ -69,31 +90,22 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked }))
 }
 
-/// From the first change to packets being forwarded as configured.
-fn take_over(
-    options: &Options,
-    background: &Handle,
-    spec: Spec,
-    net: Net,
-    interfaces: Vec<Interface>,
-    vips: Vec<VipPlace>,
-    mut runner: Runner,
-) -> Result<Driver, StartError> {
-    let mut dataplane = Dataplane::open(&options.pin_dir, &spec, options.packet_log)?;
+/// Makes packets be forwarded as configured.
+fn take_over(background: &Handle, checked: Checked, mut dataplane: Dataplane) -> Result<Driver, StartError> {
+    let Checked { spec, net, interfaces, vips, runner, finished } = checked;
     dataplane.prepare(&spec)?;
-    let clock = Clock::start();
-    let recovered = runner.recover(&spec);
+    let recovered = runner.recover(|service, backend| spec.find(service, backend))?;
     let ports = Ports::adopt(&dataplane)?;
     let adopted = dataplane.adopted().to_vec();
     let targets = network::targets(&interfaces);
     let mut driver = Driver {
         machines: Vec::new(),
-        clock,
+        clock: Clock::start(),
         interfaces,
         ports,
         next_hops: BTreeMap::new(),
         vips,
-        runner,
+        scripts: Scripts::start(runner, finished, background),
         net,
         background: background.clone(),
         deadlines: Deadlines::default(),
@@ -106,11 +118,8 @@ fn take_over(
     driver.birth(&adopted, &recovered);
     driver.dataplane.commit(&driver.spec)?;
     for attached in driver.dataplane.attach(&targets)? {
-        tracing::info!(
-            interface = attached.name,
-            adopted = attached.adopted,
-            "XDP program attached, native mode"
-        );
+        let (interface, adopted) = (attached.name, attached.adopted);
+        tracing::info!(interface, adopted, "XDP program attached, native mode");
     }
     driver.place_vips()?;
     Ok(driver)
@@ -145,7 +154,7 @@ impl Driver {
         let freeze = match adopted.frozen_until {
             0 => Freeze::No,
             u64::MAX => Freeze::Indefinitely,
-            unix => Freeze::Until(self.clock.from_unix(unix)),
+            unix => Freeze::Until(self.clock.at_unix(unix)),
         };
         Restored {
             position: Some(adopted.position),
@@ -158,19 +167,21 @@ impl Driver {
 
     /// Puts VIPs on their interfaces, notes which are ours to remove, and removes those of an older configuration.
     fn place_vips(&mut self) -> Result<(), StartError> {
-        for (vip, ifindex) in self.dataplane.obsolete_vips().to_vec() {
-            self.background.block_on(self.net.remove(vip, ifindex))?;
-            tracing::info!(%vip, "removed: no service has this VIP any more");
+        let mut ours = self.dataplane.assigned_vips().clone();
+        let wanted: BTreeSet<Ipv4Addr> = self.spec.services.iter().map(|service| service.vip).collect();
+        for vip in ours.keys().filter(|vip| !wanted.contains(vip)) {
+            self.background.block_on(network::remove_vip(&self.net, *vip))?;
+            tracing::info!(%vip, "VIP removed: it is not one of this configuration's");
         }
-        let new = self.background.block_on(network::assign(&self.net, &self.vips))?;
-        for place in &new {
-            for index in 0..self.spec.services.len() {
-                if self.spec.services[index].vip == place.vip {
-                    let ifindex = place.interface.ifindex;
-                    self.dataplane.update_service(ServiceId(index), |info| info.vip_ifindex = ifindex)?;
-                }
-            }
+        // Without assign_vip, those still in use stay, but are somebody else's to keep from now on.
+        ours.retain(|vip, _| wanted.contains(vip) && self.spec.gateway.assign_vip);
+        for place in self.background.block_on(network::assign(&self.net, &self.vips))? {
             tracing::info!(vip = %place.vip, interface = place.interface.name, "VIP assigned");
+            ours.insert(place.vip, place.interface.ifindex);
+        }
+        for (index, service) in self.spec.services.iter().enumerate() {
+            let vip_ifindex = ours.get(&service.vip).copied().unwrap_or(0);
+            self.dataplane.update_service(ServiceId(index), |info| info.vip_ifindex = vip_ifindex)?;
         }
         // Also those that were there: a neighbour may have learned another host's address in the meantime.
         network::announce(self.vips.clone());
@@ -181,11 +192,11 @@ impl Driver {
 fn launched_of(record: &Recovered) -> Launched {
     let trace = record.trace;
     match record.state {
-        RecordState::Starting | RecordState::Started => {
+        State::Starting | State::Started => {
             let age = SystemTime::now().duration_since(record.since).unwrap_or(Duration::ZERO);
             Launched::Started { age, trace, script_runs: record.running }
         }
-        RecordState::Stopping => Launched::Stopping { trace, script_runs: record.running },
+        State::Stopping => Launched::Stopping { trace, script_runs: record.running },
     }
 }
 
@@ -227,21 +238,14 @@ fn undo(options: &Options, background: &Handle) {
 }
 
 /// Takes the program off every interface, removes every pin and every VIP that a daemon had assigned. Returns the VIPs.
-pub(super) fn remove_everything(
-    pin_dir: &Path,
-    runtime: &Handle,
-) -> Result<Vec<std::net::Ipv4Addr>, StartError> {
+pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<BTreeSet<Ipv4Addr>, StartError> {
     let vips = dataplane::detach(pin_dir)?;
     let _context = runtime.enter();
     let net = Net::new()?;
-    let mut removed = Vec::new();
-    for (vip, ifindex) in vips {
-        if !removed.contains(&vip) {
-            runtime.block_on(net.remove(vip, ifindex))?;
-            removed.push(vip);
-        }
+    for vip in &vips {
+        runtime.block_on(network::remove_vip(&net, *vip))?;
     }
-    Ok(removed)
+    Ok(vips)
 }
 
 #[cfg(test)]
@@ -254,6 +258,8 @@ mod tests {
         let record = |state, running| Recovered {
             service: ServiceId(0),
             backend: BackendId(1),
+            service_name: "asr".to_owned(),
+            backend_name: "cold".to_owned(),
             state,
             trace: TraceId(7),
             since: SystemTime::now(),
@@ -261,11 +267,11 @@ mod tests {
         };
         let trace = TraceId(7);
         assert_eq!(
-            launched_of(&record(RecordState::Stopping, true)),
+            launched_of(&record(State::Stopping, true)),
             Launched::Stopping { trace, script_runs: true }
         );
         assert!(matches!(
-            launched_of(&record(RecordState::Starting, true)),
+            launched_of(&record(State::Starting, true)),
             Launched::Started { script_runs: true, age, .. } if age < Duration::from_secs(60)
         ));
     }

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::driver::Driver;
 use crate::control::wire;
-use crate::machine::{BackendView, Cause, Freeze, ServiceId, State, View};
+use crate::machine::{BackendView, Freeze, ServiceId, State, View};
 use crate::net::XdpMode;
 use crate::telemetry::report;
 
@@ -119,18 +119,5 @@ fn reason(view: &View) -> String {
     if view.position.outage {
         return "no backend can serve".to_owned();
     }
-    cause_words(view.cause).to_owned()
-}
-
-/// Why the active backend is active, in words.
-pub(crate) fn cause_words(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Initial => "first in the configuration",
-        Cause::Failover => "failover: the one before failed",
-        Cause::Failback => "failback: return to a preferred backend",
-        Cause::Operator => "switched by an operator",
-        Cause::Forced => "switched by an operator, forced",
-        Cause::Maintenance => "the one before was put into maintenance",
-        Cause::Reconfigured => "the one before left the configuration",
-    }
+    view.cause.describe().to_owned()
 }

@@ -34,6 +34,36 @@ pub enum Cause {
     Reconfigured,
 }
 
+impl Cause {
+    /// The word in logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Failover => "failover",
+            Self::Failback => "failback",
+            Self::Operator => "operator",
+            Self::Forced => "forced",
+            Self::Maintenance => "maintenance",
+            Self::Reconfigured => "reconfigured",
+        }
+    }
+
+    /// What it means, for `status`.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Initial => "first in the configuration",
+            Self::Failover => "failover: the one before failed",
+            Self::Failback => "failback: return to a preferred backend",
+            Self::Operator => "switched by an operator",
+            Self::Forced => "switched by an operator, forced",
+            Self::Maintenance => "the one before was put into maintenance",
+            Self::Reconfigured => "the one before left the configuration",
+        }
+    }
+}
+
 /// Something for the driver to do, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::{BackendId, ServiceId};
+
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
@@ -149,6 +151,16 @@ pub enum Check {
     },
 }
 
+impl Spec {
+    /// The ids of a backend, by names.
+    #[must_use]
+    pub fn find(&self, service: &str, backend: &str) -> Option<(ServiceId, BackendId)> {
+        let service_id = self.services.iter().position(|other| other.name == service)?;
+        let backend_id = self.services[service_id].backends.iter().position(|other| other.name == backend)?;
+        Some((ServiceId(service_id), BackendId(backend_id)))
+    }
+}
+
 impl Tier {
     /// The word in configuration and status.
     #[must_use]
@@ -157,6 +169,17 @@ impl Tier {
             Self::Hot => "hot",
             Self::Warm => "warm",
             Self::Cold => "cold",
+        }
+    }
+}
+
+impl OnOutage {
+    /// The word in configuration and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Drop => "drop",
         }
     }
 }

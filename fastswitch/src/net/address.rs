@@ -7,7 +7,7 @@ use rtnetlink::AddressMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 
-use super::{Net, NetError, answer, answers, interface};
+use super::{Net, NetError, answer, interface};
 
 /// Length of the prefix that a VIP is assigned with: no connected route, no broadcast address comes with it.
 const VIP_PREFIX: u8 = 32;
@@ -40,7 +40,8 @@ impl Net {
     pub async fn addresses(&self) -> Result<Vec<Address>, NetError> {
         let mut request = self.handle.address().get();
         request.message_mut().header.family = AddressFamily::Inet;
-        let messages = answers(request.execute())
+        let messages = self
+            .list(|| request.execute())
             .await
             .map_err(|source| NetError::new("list addresses", "CAP_NET_ADMIN", source))?;
         Ok(messages.iter().filter_map(parse).collect())

@@ -92,7 +92,8 @@ impl Net {
     /// When the kernel does not answer.
     pub async fn default_route(&self) -> Result<Option<u32>, NetError> {
         let request = self.handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build());
-        let routes = answers(request.execute())
+        let routes = self
+            .list(|| request.execute())
             .await
             .map_err(|source| NetError::new("list routes", "CAP_NET_ADMIN", source))?;
         Ok(routes.iter().filter_map(default_route).min().map(|(_, ifindex)| ifindex))

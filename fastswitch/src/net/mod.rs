@@ -25,9 +25,11 @@ pub use watch::Watch;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, TryStreamExt as _};
+use tokio::sync::Mutex;
 
 /// The kernel answers netlink requests in micro- to milliseconds; a reply that could not be decoded never comes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -47,6 +49,8 @@ impl fmt::Display for Mac {
 #[derive(Debug, Clone)]
 pub struct Net {
     handle: rtnetlink::Handle,
+    /// The kernel refuses a list while another one is under way on the same socket (EBUSY).
+    turn: Arc<Mutex<()>>,
 }
 
 impl Net {
@@ -58,7 +62,16 @@ impl Net {
         let (connection, handle, _) = rtnetlink::new_connection()
             .map_err(|source| NetError::new("open a netlink socket", "CAP_NET_ADMIN", source))?;
         tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { handle, turn: Arc::default() })
+    }
+
+    /// A list, asked for when no other is under way. Errors of the kernel keep their number.
+    async fn list<T, S>(&self, request: impl FnOnce() -> S) -> io::Result<Vec<T>>
+    where
+        S: Stream<Item = Result<T, rtnetlink::Error>>,
+    {
+        let _turn = self.turn.lock().await;
+        answers(request()).await
     }
 }
 

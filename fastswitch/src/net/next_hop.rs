@@ -104,7 +104,8 @@ impl Net {
     }
 
     async fn neighbours(&self) -> Result<HashMap<Way, Mac>, NetError> {
-        let messages = answers(self.handle.neighbours().get().execute())
+        let messages = self
+            .list(|| self.handle.neighbours().get().execute())
             .await
             .map_err(|source| NetError::new("list neighbours", "CAP_NET_ADMIN", source))?;
         Ok(messages.iter().filter_map(parse_neighbour).collect())

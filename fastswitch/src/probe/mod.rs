@@ -1,6 +1,6 @@
 //! Heartbeats: asks every backend, round after round, whether it is healthy, and reports each round's outcome.
 //!
-//! It owns the sockets, the cadence and the judgement of a single round, on a thread of its own, so that load on the
+//! It owns the sockets, the cadence and the judgement of a single round, on threads of its own, so that load on the
 //! rest of the daemon delays no round. It refuses to count rounds (`fall` and `rise` belong to `machine`), to
 //! remember what a backend said before, and to decide anything.
 //!
@@ -23,6 +23,7 @@ mod worker;
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::num::NonZeroUsize;
 use std::thread::JoinHandle;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -33,6 +34,9 @@ use crate::machine::{BackendId, Outcome, ServiceId};
 
 /// Descriptors that the rest of the daemon may need beside one for each target.
 const OTHER_DESCRIPTORS: u64 = 512;
+
+/// Rounds per second that leave a thread idle most of the time: an HTTP round takes some 50 us.
+const ROUNDS_PER_THREAD: f64 = 8000.0;
 
 /// A backend to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,42 +65,71 @@ pub struct Report {
 /// The running heartbeats of a set of targets. They end when it is dropped.
 #[derive(Debug)]
 pub struct Prober {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _threads: Vec<Thread>,
 }
 
 impl Prober {
-    /// Starts asking all `targets`, first rounds spread over each one's interval.
+    /// Starts asking all `targets`, first rounds spread over each one's interval: on one thread, or on several where
+    /// there are more rounds than one can bear.
     ///
     /// When `reports` is full, rounds wait for room instead of being lost or piling up; give it a few places for each
     /// target. When it is closed, the rounds end.
     ///
     /// # Errors
-    /// `InvalidInput` for a path that no HTTP request can carry, otherwise the system's refusal of the thread, its
+    /// `InvalidInput` for a path that no HTTP request can carry, otherwise the system's refusal of a thread, its
     /// timer, or (with an ICMP heartbeat, which needs CAP_NET_RAW) the raw socket.
-    pub fn spawn(targets: Vec<Target>, reports: mpsc::Sender<Report>) -> io::Result<Self> {
+    pub fn spawn(targets: Vec<Target>, reports: &mpsc::Sender<Report>) -> io::Result<Self> {
         allow_descriptors(targets.len());
+        let mut shares = vec![Vec::new(); threads(&targets)];
+        let count = shares.len();
+        for (position, target) in targets.into_iter().enumerate() {
+            shares[position % count].push(target);
+        }
+        let threads = shares
+            .into_iter()
+            .map(|share| Thread::spawn(share, reports.clone()))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { _threads: threads })
+    }
+}
+
+/// A thread that asks its share of the targets until it is dropped.
+#[derive(Debug)]
+struct Thread {
+    stop: Option<oneshot::Sender<()>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    fn spawn(targets: Vec<Target>, reports: mpsc::Sender<Report>) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ready, readiness) = std::sync::mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new()
+        let handle = std::thread::Builder::new()
             .name("prober".to_owned())
             .spawn(move || worker::run(&targets, &reports, stopped, &ready))?;
-        let prober = Self { stop: Some(stop), thread: Some(thread) };
+        let thread = Self { stop: Some(stop), handle: Some(handle) };
         match readiness.recv() {
-            Ok(started) => started.map(|()| prober),
+            Ok(started) => started.map(|()| thread),
             Err(_) => Err(io::Error::other("the prober thread ended while it was starting")),
         }
     }
 }
 
-impl Drop for Prober {
+impl Drop for Thread {
     fn drop(&mut self) {
-        // Ends the worker whether it is sent or the channel is closed.
+        // A closed channel is the wish to stop.
         drop(self.stop.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the prober thread had panicked");
+        if self.handle.take().is_some_and(|handle| handle.join().is_err()) {
+            tracing::error!("a prober thread had panicked");
         }
     }
+}
+
+/// How many threads `targets` need; no more than there are processors.
+fn threads(targets: &[Target]) -> usize {
+    let rounds = targets.iter().map(|target| target.heartbeat.interval.as_secs_f64().recip()).sum::<f64>();
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    ((rounds / ROUNDS_PER_THREAD).ceil() as usize).clamp(1, processors)
 }
 
 /// Raises the soft limit of open files when one for each target would not fit into it: its usual 1024 is meant for

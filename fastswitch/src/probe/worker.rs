@@ -1,4 +1,4 @@
-//! The prober thread: one runtime, one timer, one watch, and a task for each target.
+//! A prober thread: one runtime, one timer, one watch, and a task for each target.
 //!
 //! It owns the start and the end of that thread's work. It refuses to share the runtime with anything else.
 

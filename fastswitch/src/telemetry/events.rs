@@ -11,70 +11,72 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
     let trace_id = trace.map(tracing::field::display);
     let name = |id: &BackendId| service.backends.get(id.0).map_or("?", |backend| backend.name.as_str());
     let of = service.name.as_str();
-    macro_rules! line {
-        ($level:ident, $event:literal, $id:expr, $($rest:tt)+) => {
-            tracing::$level!(service = of, trace_id, event = $event, backend = name($id), $($rest)+)
-        };
+    // A sentence about a backend, and the same in fields.
+    macro_rules! say {
+        ($level:ident, $event:literal, $id:expr, $text:expr $(, $($field:tt)+)?) => {{
+            let backend = name($id);
+            tracing::$level!(
+                service = of, backend, event = $event, $($($field)+,)? trace_id, "{of}: {backend} {}", $text
+            );
+        }};
     }
     match event {
         Event::Suspected { backend, failure } => {
-            line!(info, "suspected", backend, %failure, "missed a heartbeat");
+            say!(info, "suspected", backend, "missed a heartbeat", %failure);
         }
-        Event::Cleared { backend } => line!(info, "cleared", backend, "answers again"),
-        Event::Health { backend, state: State::Up, .. } => line!(info, "up", backend, "is up"),
+        Event::Cleared { backend } => say!(info, "cleared", backend, "answers again"),
+        Event::Health { backend, state: State::Up, .. } => say!(info, "up", backend, "is up"),
         Event::Health { backend, failure, .. } => {
             let failure = failure.as_ref().map(tracing::field::display);
-            line!(warn, "down", backend, failure, "is down");
+            say!(warn, "down", backend, "is down", failure);
         }
         Event::Switched { from, to, cause, epoch } => {
             let from = from.as_ref().map(name);
             let stored_us = stored_after.map(|after| after.as_secs_f64() * 1e6);
-            if matches!(cause, Cause::Failover) {
-                line!(error, "switched", to, from, ?cause, epoch, stored_us, "is active now");
+            let cause_name = cause.name();
+            if *cause == Cause::Failover {
+                say!(error, "switched", to, "is active now", from, cause = cause_name, epoch, stored_us);
             } else {
-                line!(info, "switched", to, from, ?cause, epoch, stored_us, "is active now");
+                say!(info, "switched", to, "is active now", from, cause = cause_name, epoch, stored_us);
             }
         }
         Event::OutageBegan { last } => {
             let last = last.as_ref().map(name);
             tracing::error!(
                 service = of,
-                trace_id,
                 event = "outage_began",
                 last,
-                on_outage = ?service.on_outage,
-                "no backend can serve; new connections get the on_outage answer"
+                on_outage = service.on_outage.name(),
+                trace_id,
+                "{of}: no backend can serve; new connections get the on_outage answer"
             );
         }
-        Event::OutageEnded { backend } => {
-            line!(info, "outage_ended", backend, "can serve; the outage is over")
-        }
+        Event::OutageEnded { backend } => say!(info, "outage_ended", backend, "serves; the outage is over"),
         Event::Starting { backend, attempt } => {
-            line!(warn, "starting", backend, attempt, "start script begins");
+            say!(warn, "starting", backend, "is being started", attempt);
         }
         Event::StartDone { backend } => {
-            line!(info, "start_done", backend, "start script ended well; waiting for heartbeats");
+            say!(info, "start_done", backend, "start script ended; its heartbeats decide when it is ready");
         }
         Event::Ready { backend, after } => {
-            line!(info, "ready", backend, after_s = after.as_secs_f64(), "is ready");
+            say!(info, "ready", backend, "is ready", after_s = after.as_secs_f64());
         }
         Event::StartFailed { backend, why, pause } => {
-            line!(error, "start_failed", backend, why, pause_s = pause.as_secs_f64(), "start failed");
+            say!(error, "start_failed", backend, "could not be started", why, pause_s = pause.as_secs_f64());
         }
         Event::StartAborted { backend } => {
-            line!(info, "start_aborted", backend, "start given up: no longer needed");
+            say!(info, "start_aborted", backend, "is no longer needed; its start is given up");
         }
-        Event::Stopping { backend } => line!(info, "stopping", backend, "stop script begins"),
-        Event::Stopped { backend, error: None } => line!(info, "stopped", backend, "stop script ended well"),
+        Event::Stopping { backend } => say!(info, "stopping", backend, "is being stopped"),
+        Event::Stopped { backend, error: None } => say!(info, "stopped", backend, "is stopped"),
         Event::Stopped { backend, error: Some(error) } => {
-            line!(error, "stopped", backend, error, "stop script failed: see that nothing of it still runs");
+            say!(error, "stopped", backend, "stop script failed: see that nothing of it still runs", error);
         }
-        Event::Frozen => {
-            tracing::warn!(service = of, event = "frozen", "automation is frozen");
+        Event::Frozen => tracing::warn!(service = of, event = "frozen", "{of}: automation is frozen"),
+        Event::Unfrozen => tracing::info!(service = of, event = "unfrozen", "{of}: automation acts"),
+        Event::Maintenance { backend, on } => {
+            let text = if *on { "is in maintenance" } else { "is out of maintenance" };
+            say!(info, "maintenance", backend, text, on);
         }
-        Event::Unfrozen => {
-            tracing::info!(service = of, event = "unfrozen", "automation acts");
-        }
-        Event::Maintenance { backend, on } => line!(info, "maintenance", backend, on, "maintenance"),
     }
 }

@@ -88,7 +88,7 @@ pub fn main(command: Command) -> anyhow::Result<ExitCode> {
         Command::List => list()?,
         Command::Up { name, topology, no_daemon, no_build } => {
             if !no_build {
-                setup::ensure()?;
+                setup::ensure(setup::Level::Lab)?;
                 programs::build()?;
             }
             up(&LabOptions::named(name).topology(topology), !no_daemon)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use super::{Host, Lab};
@@ -40,7 +41,15 @@ impl Lab {
     /// # Errors
     /// When the lab is gone.
     pub fn daemon_runs(&self) -> anyhow::Result<bool> {
-        Ok(self.pid(Host::Gw, NAME)?.is_some())
+        Ok(self.daemon_pid()?.is_some())
+    }
+
+    /// The daemon's process, `None` when it does not run.
+    ///
+    /// # Errors
+    /// When the lab is gone.
+    pub fn daemon_pid(&self) -> anyhow::Result<Option<Pid>> {
+        self.pid(Host::Gw, NAME)
     }
 
     /// Ends the daemon in order (SIGTERM); the status is known when this process started it.

@@ -252,6 +252,16 @@ impl Lab {
         self.namespace(host).within(job)
     }
 
+    /// Puts an XDP program on an interface of a host that is not `fastswitch`'s and passes everything.
+    ///
+    /// # Errors
+    /// When the interface has one already.
+    pub fn occupy(&self, host: Host, interface: &str) -> anyhow::Result<()> {
+        // Not among the daemon's pins.
+        let directory = format!("{}-foreign", self.pin_dir().display());
+        receiver::accept_xdp(&self.namespace(host), interface, directory.as_ref())
+    }
+
     /// Pulls the cable between a backend and the switch.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub fn main(args: &Args) -> anyhow::Result<ExitCode> {
     let programs = if args.no_build {
         Programs::find()?
     } else {
-        setup::ensure()?;
+        setup::ensure(setup::Level::Lab)?;
         programs::build()?
     };
     if !args.arguments.is_empty() {

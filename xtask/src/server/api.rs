@@ -26,6 +26,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .route("/version", get(version))
         .route("/whoami", get(whoami))
         .route("/transcribe", post(transcribe))
+        .route("/echo", post(echo))
         .route("/history", get(history))
         .with_state(service)
 }
@@ -44,6 +45,11 @@ async fn version(State(service): Shared) -> Json<Value> {
 
 async fn whoami(State(service): Shared) -> String {
     service.name.clone()
+}
+
+/// Sends the body back as it comes, so that large transfers can be compared byte by byte, both ways at once.
+async fn echo(body: Body) -> Body {
+    body
 }
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::machine::Failure;
+use crate::probe::threads;
 use crate::probe::worker::stagger;
 
 const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 71);
@@ -88,7 +89,7 @@ fn udp_is_healthy_when_a_datagram_comes_back() {
 fn a_path_that_no_request_can_carry_is_refused_at_once() {
     let check = Check::Http { path: "/a b".to_owned(), expect_status: vec![200..=200] };
     let target = target(check, SocketAddrV4::new(HERE, 1), Duration::from_secs(1), Duration::from_secs(1));
-    let error = Prober::spawn(vec![target], mpsc::channel(1).0).unwrap_err();
+    let error = Prober::spawn(vec![target], &mpsc::channel(1).0).unwrap_err();
     assert!(error.to_string().contains("/a b"), "{error}");
 }
 
@@ -97,7 +98,7 @@ fn a_prober_ends_with_its_receiver_full_or_gone() {
     let (sender, receiver) = mpsc::channel(1);
     let targets =
         (0..8).map(|_| target(ask_udp(), udp_echo(HERE), Duration::from_millis(1), LIMIT)).collect();
-    let prober = Prober::spawn(targets, sender.clone()).unwrap();
+    let prober = Prober::spawn(targets, &sender).unwrap();
     let begin = Instant::now();
     while sender.capacity() > 0 {
         assert!(begin.elapsed() < LIMIT);
@@ -105,7 +106,7 @@ fn a_prober_ends_with_its_receiver_full_or_gone() {
     }
     drop(prober);
     drop(receiver);
-    drop(Prober::spawn(Vec::new(), sender).unwrap());
+    drop(Prober::spawn(Vec::new(), &sender).unwrap());
 }
 
 #[test]
@@ -116,4 +117,17 @@ fn first_rounds_fill_the_interval() {
     assert!(begins[2999] < interval);
     let widest = begins.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
     assert!(widest < interval / 1000, "{widest:?} without any");
+}
+
+#[test]
+fn many_rounds_are_shared_between_threads() {
+    let targets = |count, interval| {
+        (0..count)
+            .map(|_| target(Check::Tcp, SocketAddrV4::new(HERE, 1), interval, LIMIT))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(threads(&[]), 1);
+    assert_eq!(threads(&targets(3, Duration::from_millis(1))), 1);
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(threads(&targets(3000, Duration::from_millis(100))), processors.min(4));
 }

@@ -52,7 +52,7 @@ struct Running {
 impl Running {
     fn start(targets: Vec<Target>) -> Self {
         let (sender, reports) = mpsc::channel(1024);
-        Self { _prober: Prober::spawn(targets, sender).unwrap(), reports }
+        Self { _prober: Prober::spawn(targets, &sender).unwrap(), reports }
     }
 
     fn next(&mut self) -> Report {

@@ -1,0 +1,185 @@
+//! Parsing and rewriting on arbitrary bytes, and against frames that are built from nothing.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use fastswitch_common::{
+    abi::{Endpoint, Hop},
+    answer::{self, Unreachable},
+    packet::Packet,
+    parse::{Content, Segment, parse},
+    rewrite::{End, rename},
+};
+use proptest::prelude::*;
+use support::{
+    arbitrary::{config, damage, segment},
+    frame::{Address, Body, Frame, icmp, tcp},
+};
+
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+#[path = "../../tests/support"]
+mod support {
+    pub mod arbitrary;
+    pub mod frame;
+}
+
+const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packets.regressions");
+const CLIENT: Address = ([10, 1, 0, 10], 40000);
+const VIP: Address = ([10, 1, 0, 100], 80);
+const BACKEND: Address = ([10, 2, 0, 10], 8080);
+const FROM: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const TO: [u8; 6] = [2, 0, 0, 0, 0, 2];
+const HOP: Hop = Hop { ifindex: 7, destination: TO, source: FROM };
+/// Bytes around a packet that nobody may touch.
+const GUARD: usize = 64;
+
+fn frames() -> impl Strategy<Value = Frame> {
+    prop_oneof![segment(CLIENT, VIP, 6), segment(CLIENT, VIP, 17)]
+}
+
+/// Any bytes: random ones, and frames with some damage.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let damaged = (frames(), prop::collection::vec(damage(), 0..4)).prop_map(|(frame, damage)| {
+        let mut bytes = frame.bytes();
+        for damage in damage {
+            damage.apply(&mut bytes, 1);
+        }
+        bytes
+    });
+    prop_oneof![1 => prop::collection::vec(any::<u8>(), 0..200), 4 => damaged]
+}
+
+/// Gives `work` a packet in the midst of guard bytes of one value; they must stay so.
+fn guarded<T>(bytes: &[u8], guard: u8, work: impl FnOnce(&mut Packet<'_>) -> T) -> (T, Vec<u8>) {
+    let mut memory = vec![guard; bytes.len() + 2 * GUARD];
+    let inside = GUARD..GUARD + bytes.len();
+    memory[inside.clone()].copy_from_slice(bytes);
+    let result = work(&mut Packet::new(&mut memory[inside.clone()]));
+    assert!(memory[..inside.start].iter().chain(&memory[inside.end..]).all(|byte| *byte == guard));
+    (result, memory[inside].to_vec())
+}
+
+fn read(bytes: &[u8]) -> Segment {
+    let (content, _) = guarded(bytes, 0, |packet| parse(packet));
+    let Ok(Content::Segment(segment)) = content else { panic!("{content:?}") };
+    segment
+}
+
+proptest! {
+    #![proptest_config(config(REGRESSIONS))]
+
+    #[test]
+    fn what_lies_around_a_packet_does_not_matter(bytes in bytes()) {
+        let (zeroes, after) = guarded(&bytes, 0, |packet| parse(packet));
+        let (ones, _) = guarded(&bytes, 0xff, |packet| parse(packet));
+        prop_assert_eq!(zeroes, ones);
+        prop_assert_eq!(after, bytes, "parsing changes nothing");
+    }
+
+    #[test]
+    fn what_parses_is_rewritten_in_its_headers_only(bytes in bytes()) {
+        let (content, _) = guarded(&bytes, 0, |packet| parse(packet));
+        let Ok(Content::Segment(segment)) = content else { return Ok(()) };
+        prop_assume!(segment.ttl > 1);
+        let payload = segment.header + if segment.source.protocol == 6 { 20 } else { 8 };
+        for end in [End::Source, End::Destination] {
+            let (done, after) = guarded(&bytes, 0x5a, |packet| {
+                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), &HOP)
+            });
+            prop_assert_eq!(done, Some(()));
+            prop_assert_eq!(&after[payload..], &bytes[payload..]);
+            prop_assert_eq!(&after[34..segment.header], &bytes[34..segment.header], "options");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_read_as_it_was_built(frame in frames()) {
+        let segment = read(&frame.bytes());
+        let protocol = if let Body::Tcp { .. } = frame.body { 6 } else { 17 };
+        prop_assert_eq!(segment.source, Endpoint::new(CLIENT.0, CLIENT.1, protocol));
+        prop_assert_eq!(segment.destination, Endpoint::new(VIP.0, VIP.1, protocol));
+        prop_assert_eq!(segment.header, 34 + frame.options.len());
+        prop_assert_eq!(usize::from(segment.total_len), frame.packet().len());
+        prop_assert_eq!((segment.ttl, segment.tos), (frame.ttl, frame.tos));
+        prop_assert_eq!(segment.opens, match frame.body {
+            Body::Tcp { flags, .. } => flags & 0x02 != 0 && flags & 0x14 == 0,
+            _ => true,
+        });
+    }
+
+    #[test]
+    fn a_renamed_segment_is_the_one_built_under_the_new_name(frame in frames()) {
+        let bytes = frame.bytes();
+        let segment = read(&bytes);
+        for (end, expected) in [
+            (End::Source, frame.clone().renamed_source(BACKEND, FROM, TO)),
+            (End::Destination, frame.renamed_destination(BACKEND, FROM, TO)),
+        ] {
+            let (done, after) = guarded(&bytes, 0, |packet| {
+                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), &HOP)
+            });
+            prop_assert_eq!(done, Some(()));
+            prop_assert_eq!(after, expected.bytes());
+        }
+    }
+
+    #[test]
+    fn a_reset_refuses_the_whole_segment(frame in segment(CLIENT, VIP, 6)) {
+        let frame = frame.macs(FROM, TO);
+        let Body::Tcp { seq: theirs, flags, payload, .. } = &frame.body else { panic!("not TCP") };
+        let length = payload.len() as u32 + u32::from(flags >> 1 & 1) + u32::from(flags & 1);
+        let expected = tcp(VIP, CLIENT, 0x14, b"").macs(TO, FROM).with(|reset| {
+            if let Body::Tcp { seq, ack, window, .. } = &mut reset.body {
+                (*seq, *ack, *window) = (0, theirs.wrapping_add(length), 0);
+            }
+        });
+        let segment = read(&frame.bytes());
+        let (done, after) = guarded(&frame.bytes(), 0, |packet| answer::reset(packet, &segment));
+        prop_assert_eq!(done, Some(()));
+        prop_assert_eq!(&after[..answer::RESET_LEN], &expected.bytes()[..]);
+    }
+
+    #[test]
+    fn an_unreachable_quotes_what_it_refuses(frame in segment(CLIENT, VIP, 17)) {
+        let frame = frame.macs(FROM, TO);
+        let segment = read(&frame.bytes());
+        let quoted = &frame.packet()[..28 + frame.options.len()];
+        let expected = icmp(VIP.0, CLIENT.0, 3, 3, [0; 4], quoted).macs(TO, FROM);
+        let (answer, _) = guarded(&frame.bytes(), 0, |packet| Unreachable::read(packet, &segment));
+        let answer = answer.expect("a whole datagram");
+        let grown = [&[0xee; Unreachable::GROWTH][..], &frame.bytes()].concat();
+        let (done, after) = guarded(&grown, 0, |packet| answer.write(packet));
+        prop_assert_eq!(done, Some(()));
+        prop_assert_eq!(&after[..answer.frame_len()], &expected.bytes()[..]);
+    }
+
+    #[test]
+    fn an_echo_is_answered_with_its_own_words(
+        rest: [u8; 4],
+        payload in prop::collection::vec(any::<u8>(), 0..100),
+        ttl: u8,
+    ) {
+        let ask = icmp(CLIENT.0, VIP.0, 8, 0, rest, &payload).macs(FROM, TO).with(|frame| frame.ttl = ttl);
+        let expected = icmp(VIP.0, CLIENT.0, 0, 0, rest, &payload).macs(TO, FROM);
+        let (done, after) = guarded(&ask.bytes(), 0, |packet| {
+            let Ok(Content::Echo(echo)) = parse(packet) else { panic!("no echo request") };
+            answer::echo(packet, &echo)
+        });
+        prop_assert_eq!(done, Some(()));
+        prop_assert_eq!(after, expected.bytes());
+    }
+}
+
+/// Answers and renames of a packet that is not the one that was parsed fail, instead of reaching outside.
+#[test]
+fn a_shorter_packet_than_the_parsed_one_is_refused() {
+    let frame = tcp(CLIENT, VIP, 0x02, b"data").with(|frame| frame.options = vec![1; 40]).bytes();
+    let segment = read(&frame);
+    for len in 0..segment.header + 20 {
+        let (renamed, _) = guarded(&frame[..len], 0, |packet| {
+            rename(packet, &segment, End::Source, BACKEND.0, [0, 1], &HOP)
+        });
+        assert_eq!(renamed, None, "{len} bytes");
+        let (answered, _) = guarded(&frame[..len], 0, |packet| answer::reset(packet, &segment));
+        assert_eq!(answered, None, "{len} bytes");
+    }
+}

@@ -1,0 +1,19 @@
+//! The main job, with real processes in network namespaces: packets, failures, cold starts, failback. Needs root.
+
+#[path = "failover/cold.rs"]
+mod cold;
+#[path = "failover/failures.rs"]
+mod failures;
+#[path = "failover/operator.rs"]
+mod operator;
+#[path = "failover/packets.rs"]
+mod packets;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let trials = [packets::trials(), failures::trials(), cold::trials(), operator::trials()];
+    support::scene::run(trials.into_iter().flatten())
+}

@@ -1,0 +1,46 @@
+//! Packets as they were on a wire: tcpdump writes them, then each one's checksums are verified.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use xtask::lab::{Host, Lab};
+use xtask::shell;
+
+use super::pcap::{self, Packet};
+
+/// A running capture on a host's eth0.
+pub(crate) struct Capture {
+    tcpdump: Child,
+    file: PathBuf,
+}
+
+impl Capture {
+    /// Begins with the packets of `address`, which is the host's own: a switch also floods those of others.
+    pub(crate) fn start(lab: &Lab, host: Host, address: Ipv4Addr) -> anyhow::Result<Capture> {
+        // Otherwise the kernel joins segments before tcpdump sees them, and undoes their checksums.
+        shell::run(lab.command(host, "ethtool")?.args(["-K", "eth0", "gro", "off"]))?;
+        let file = lab.run_dir().join(format!("{}.pcap", host.name()));
+        let mut command = lab.command(host, "tcpdump")?;
+        command.args(["--immediate-mode", "-U", "-n", "-B", "65536", "-i", "eth0", "-w"]).arg(&file);
+        let filter = format!("host {address} and (tcp or udp or icmp)");
+        command.args(["-Z", "root", &filter]).stderr(Stdio::piped());
+        let mut tcpdump = command.spawn().map_err(|error| shell::not_started(&command, error))?;
+        let said = tcpdump.stderr.take().context("no stderr")?;
+        let listens =
+            BufReader::new(said).lines().map_while(Result::ok).any(|line| line.contains("listening on"));
+        anyhow::ensure!(listens, "tcpdump does not listen");
+        Ok(Capture { tcpdump, file })
+    }
+
+    /// Ends, and gives every packet; all checksums are right.
+    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Packet>> {
+        kill(Pid::from_raw(self.tcpdump.id().try_into()?), Signal::SIGINT)?;
+        self.tcpdump.wait()?;
+        pcap::read(&std::fs::read(&self.file)?).with_context(|| format!("{}", self.file.display()))
+    }
+}

@@ -1,0 +1,223 @@
+//! Frames described in words of their fields, written out with every checksum computed from nothing: the other
+//! opinion about what the data path must produce.
+
+/// An address and a port.
+pub type Address = ([u8; 4], u16);
+
+/// TCP flags.
+pub mod flag {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const ACK: u8 = 0x10;
+}
+
+/// An Ethernet frame with an IPv4 packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    pub to_mac: [u8; 6],
+    pub from_mac: [u8; 6],
+    pub ether_type: u16,
+    pub tos: u8,
+    pub id: u16,
+    /// Flags and offset, as in the header.
+    pub fragment: u16,
+    pub ttl: u8,
+    pub from: [u8; 4],
+    pub to: [u8; 4],
+    /// A multiple of four bytes, at most 40.
+    pub options: Vec<u8>,
+    pub body: Body,
+    /// Bytes after the IPv4 packet.
+    pub padding: Vec<u8>,
+}
+
+/// What an IPv4 packet carries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Body {
+    Tcp { from: u16, to: u16, seq: u32, ack: u32, flags: u8, window: u16, options: Vec<u8>, payload: Vec<u8> },
+    Udp { from: u16, to: u16, checksum: bool, payload: Vec<u8> },
+    Icmp { type_: u8, code: u8, rest: [u8; 4], payload: Vec<u8> },
+    Other { protocol: u8, payload: Vec<u8> },
+}
+
+/// A TCP segment.
+pub fn tcp(from: Address, to: Address, flags: u8, payload: &[u8]) -> Frame {
+    let body = Body::Tcp {
+        from: from.1,
+        to: to.1,
+        seq: 0x1020_3040,
+        ack: 0,
+        flags,
+        window: 64240,
+        options: vec![],
+        payload: payload.to_vec(),
+    };
+    Frame::new(from.0, to.0, body)
+}
+
+/// A UDP datagram.
+pub fn udp(from: Address, to: Address, payload: &[u8]) -> Frame {
+    let body = Body::Udp { from: from.1, to: to.1, checksum: true, payload: payload.to_vec() };
+    Frame::new(from.0, to.0, body)
+}
+
+/// An ICMP message.
+pub fn icmp(from: [u8; 4], to: [u8; 4], type_: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Frame {
+    Frame::new(from, to, Body::Icmp { type_, code, rest, payload: payload.to_vec() })
+}
+
+impl Frame {
+    /// A packet without options, padding or MAC addresses.
+    pub fn new(from: [u8; 4], to: [u8; 4], body: Body) -> Self {
+        Self {
+            to_mac: [0; 6],
+            from_mac: [0; 6],
+            ether_type: 0x0800,
+            tos: 0,
+            id: 0,
+            fragment: 0x4000,
+            ttl: 64,
+            from,
+            to,
+            options: vec![],
+            body,
+            padding: vec![],
+        }
+    }
+
+    /// The frame between two stations.
+    pub fn macs(mut self, from: [u8; 6], to: [u8; 6]) -> Self {
+        (self.from_mac, self.to_mac) = (from, to);
+        self
+    }
+
+    /// With anything changed.
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Under another sender, one hop further.
+    pub fn renamed_source(self, (address, port): Address, from_mac: [u8; 6], to_mac: [u8; 6]) -> Self {
+        self.macs(from_mac, to_mac).with(|frame| {
+            frame.from = address;
+            frame.ttl -= 1;
+            match &mut frame.body {
+                Body::Tcp { from, .. } | Body::Udp { from, .. } => *from = port,
+                other => panic!("no port in {other:?}"),
+            }
+        })
+    }
+
+    /// Under another receiver, one hop further.
+    pub fn renamed_destination(self, (address, port): Address, from_mac: [u8; 6], to_mac: [u8; 6]) -> Self {
+        self.macs(from_mac, to_mac).with(|frame| {
+            frame.to = address;
+            frame.ttl -= 1;
+            match &mut frame.body {
+                Body::Tcp { to, .. } | Body::Udp { to, .. } => *to = port,
+                other => panic!("no port in {other:?}"),
+            }
+        })
+    }
+
+    /// The frame as it is on the wire.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = [&self.to_mac[..], &self.from_mac, &self.ether_type.to_be_bytes()].concat();
+        bytes.extend(self.packet());
+        bytes.extend(&self.padding);
+        bytes
+    }
+
+    /// The IPv4 packet.
+    pub fn packet(&self) -> Vec<u8> {
+        let body = self.body.bytes(self.from, self.to);
+        let header_len = 20 + self.options.len();
+        let mut header = vec![0x40 | (header_len / 4) as u8, self.tos];
+        header.extend(((header_len + body.len()) as u16).to_be_bytes());
+        header.extend(self.id.to_be_bytes());
+        header.extend(self.fragment.to_be_bytes());
+        header.extend([self.ttl, self.body.protocol(), 0, 0]);
+        header.extend(self.from);
+        header.extend(self.to);
+        header.extend(&self.options);
+        let check = !sum(&header);
+        header[10..12].copy_from_slice(&check.to_be_bytes());
+        header.extend(body);
+        header
+    }
+}
+
+impl Body {
+    fn protocol(&self) -> u8 {
+        match self {
+            Self::Icmp { .. } => 1,
+            Self::Tcp { .. } => 6,
+            Self::Udp { .. } => 17,
+            Self::Other { protocol, .. } => *protocol,
+        }
+    }
+
+    fn bytes(&self, source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
+        let mut bytes = vec![];
+        let check_at = match self {
+            Self::Tcp { from, to, seq, ack, flags, window, options, payload } => {
+                bytes.extend(from.to_be_bytes());
+                bytes.extend(to.to_be_bytes());
+                bytes.extend(seq.to_be_bytes());
+                bytes.extend(ack.to_be_bytes());
+                bytes.extend([((20 + options.len()) / 4 * 16) as u8, *flags]);
+                bytes.extend(window.to_be_bytes());
+                bytes.extend([0; 4]);
+                bytes.extend(options);
+                bytes.extend(payload);
+                16
+            }
+            Self::Udp { from, to, checksum, payload } => {
+                bytes.extend(from.to_be_bytes());
+                bytes.extend(to.to_be_bytes());
+                bytes.extend((8 + payload.len() as u16).to_be_bytes());
+                bytes.extend([0; 2]);
+                bytes.extend(payload);
+                if !checksum {
+                    return bytes;
+                }
+                6
+            }
+            Self::Icmp { type_, code, rest, payload } => {
+                bytes.extend([*type_, *code, 0, 0]);
+                bytes.extend(rest);
+                bytes.extend(payload);
+                2
+            }
+            Self::Other { payload, .. } => return payload.clone(),
+        };
+        let mut covered = vec![];
+        if self.protocol() != 1 {
+            covered.extend(source);
+            covered.extend(destination);
+            covered.extend([0, self.protocol()]);
+            covered.extend((bytes.len() as u16).to_be_bytes());
+        }
+        covered.extend(&bytes);
+        let check = match !sum(&covered) {
+            0 if self.protocol() == 17 => 0xffff,
+            check => check,
+        };
+        bytes[check_at..check_at + 2].copy_from_slice(&check.to_be_bytes());
+        bytes
+    }
+}
+
+/// One's complement sum of big-endian words (RFC 1071), an odd byte at the end counting as the upper half.
+pub fn sum(bytes: &[u8]) -> u16 {
+    let mut sum = 0u32;
+    for pair in bytes.chunks(2) {
+        sum += u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
+        if sum > 0xffff {
+            sum -= 0xffff;
+        }
+    }
+    sum as u16
+}

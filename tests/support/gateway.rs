@@ -1,0 +1,334 @@
+//! A gateway to throw packets at: the compiled program in a network namespace of its own, with two arms, a few
+//! services, and routes that end in every way the kernel knows. Packets go in by `BPF_PROG_TEST_RUN`.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, MapData, PerCpuArray},
+    programs::{TestRun as _, TestRunOptions, Xdp},
+};
+use fastswitch_common::{
+    abi::{
+        Backend, Counters, Endpoint, NO_SERVICE, Origin, Plain, Port, Service, map, on_outage, protocol, row,
+    },
+    reason::Reason,
+    word::{NextHopWord, SwitchWord},
+};
+
+use super::frame::{Address, Frame};
+
+/// MAC addresses: the gateway's two arms, then stations on them.
+pub const CLIENTS_ARM: [u8; 6] = [2, 0, 0, 0, 0xa, 1];
+pub const BACKENDS_ARM: [u8; 6] = [2, 0, 0, 0, 0xb, 1];
+pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0xa, 0x10];
+pub const NEAR_BACKEND_MAC: [u8; 6] = [2, 0, 0, 0, 0xa, 0x20];
+pub const PRIMARY_MAC: [u8; 6] = [2, 0, 0, 0, 0xb, 0x10];
+pub const STANDBY_MAC: [u8; 6] = [2, 0, 0, 0, 0xb, 0x11];
+/// What the kernel's neighbour table says of the primary; the daemon's next hop says [`PRIMARY_MAC`].
+pub const PRIMARY_MAC_IN_FIB: [u8; 6] = [2, 0, 0, 0, 0xb, 0x99];
+
+pub const CLIENT: [u8; 4] = [10, 1, 0, 10];
+/// On the clients' arm, without an entry in the neighbour table.
+pub const UNRESOLVED_CLIENT: [u8; 4] = [10, 1, 0, 77];
+pub const VIP: [u8; 4] = [10, 1, 0, 100];
+pub const SILENT_VIP: [u8; 4] = [10, 1, 0, 101];
+pub const OWN_ADDRESS: [u8; 4] = [10, 2, 0, 1];
+pub const PRIMARY: [u8; 4] = [10, 2, 0, 10];
+pub const STANDBY: [u8; 4] = [10, 2, 0, 11];
+
+/// Slot of a TCP service with two backends: by next hop with another port, by FIB with the same.
+pub const WEB: u32 = 0;
+pub const WEB_VIP: Address = (VIP, 80);
+pub const WEB_PRIMARY: Address = (PRIMARY, 8080);
+pub const WEB_STANDBY: Address = (STANDBY, 80);
+/// Slot of a UDP service.
+pub const NAMES: u32 = 1;
+pub const NAMES_VIP: Address = (VIP, 53);
+pub const NAMES_PRIMARY: Address = (PRIMARY, 5353);
+/// Slot of a TCP service that drops in an outage.
+pub const SILENT: u32 = 2;
+pub const SILENT_SERVICE_VIP: Address = (SILENT_VIP, 80);
+/// Slot of a TCP service whose backend is on the clients' arm.
+pub const NEAR: u32 = 3;
+pub const NEAR_VIP: Address = (VIP, 8000);
+pub const NEAR_BACKEND: Address = ([10, 1, 0, 20], 8000);
+/// Slot of a TCP service whose backends, by index, are [`DEAD_ENDS`].
+pub const LOST: u32 = 4;
+pub const LOST_VIP: Address = (VIP, 9000);
+pub const LOST_PORT: u16 = 9000;
+/// Slot of a UDP service that drops in an outage.
+pub const SILENT_NAMES: u32 = 5;
+pub const SILENT_NAMES_VIP: Address = (SILENT_VIP, 53);
+
+/// Addresses that the FIB has no ordinary way to, and what it says.
+pub const DEAD_ENDS: [([u8; 4], Reason); 8] = [
+    ([10, 9, 1, 5], Reason::FibBlackhole),
+    ([10, 9, 2, 5], Reason::FibUnreachable),
+    ([10, 9, 3, 5], Reason::FibProhibited),
+    ([10, 9, 4, 5], Reason::FibTooBig),
+    ([10, 9, 5, 5], Reason::FibUnsupported),
+    ([10, 2, 0, 66], Reason::FibNoNeighbour),
+    ([10, 99, 0, 5], Reason::FibNotForwarded),
+    (OWN_ADDRESS, Reason::FibNotForwarded),
+];
+/// Largest IPv4 packet on the way to the `FibTooBig` dead end.
+pub const SMALL_MTU: usize = 600;
+
+const SLOTS: [u32; 7] = [WEB, NAMES, SILENT, NEAR, LOST, SILENT_NAMES, NO_SERVICE];
+
+const LINKS: &str = "
+link set lo up
+link add clients address 02:00:00:00:0a:01 type veth peer name clients_end
+link add backends address 02:00:00:00:0b:01 type veth peer name backends_end
+link set clients up
+link set clients_end up
+link set backends up
+link set backends_end up
+address add 10.1.0.1/24 dev clients
+address add 10.2.0.1/24 dev backends
+neighbour add 10.1.0.10 lladdr 02:00:00:00:0a:10 nud permanent dev clients
+neighbour add 10.1.0.20 lladdr 02:00:00:00:0a:20 nud permanent dev clients
+neighbour add 10.2.0.10 lladdr 02:00:00:00:0b:99 nud permanent dev backends
+neighbour add 10.2.0.11 lladdr 02:00:00:00:0b:11 nud permanent dev backends
+route add blackhole 10.9.1.0/24
+route add unreachable 10.9.2.0/24
+route add prohibit 10.9.3.0/24
+route add 10.9.4.0/24 via 10.2.0.11 mtu lock 600
+route add 10.9.5.0/24 encap ip id 7 dst 10.2.0.11 via 10.2.0.11 dev backends
+";
+
+/// An interface of the gateway.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arm {
+    Clients,
+    Backends,
+}
+
+/// What the program did with a packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// XDP action.
+    pub action: u32,
+    /// The frame afterwards.
+    pub bytes: Vec<u8>,
+}
+
+/// All counters of the services here and of packets without one, by slot.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Counted(Vec<(u32, Counters)>);
+
+/// Lets an ABI shape be a map's key or value.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Shape<T>(T);
+// SAFETY: `Plain` promises initialised bytes and any bit pattern; `Copy + 'static` comes with it.
+unsafe impl<T: Plain> aya::Pod for Shape<T> {}
+
+/// The program, its maps and its namespace.
+pub struct Gateway {
+    ebpf: Ebpf,
+    clients: u32,
+    backends: u32,
+}
+
+impl Gateway {
+    /// Runs `test` with a gateway, in a thread and a network namespace that end with it.
+    pub fn run<T: Send>(test: impl FnOnce(&mut Self) -> T + Send) -> T {
+        let body = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("unshare the network namespace");
+            test(&mut Self::new())
+        };
+        let result = std::thread::scope(|scope| scope.spawn(body).join());
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    fn new() -> Self {
+        ip(LINKS);
+        forwarding("all", true);
+        let object = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fastswitch"));
+        let mut ebpf = EbpfLoader::new()
+            .override_global("AYA_LOG_LEVEL", &0u8, true)
+            .load(object)
+            .expect("parse the object");
+        let program: &mut Xdp = ebpf.program_mut("fastswitch").expect("program").try_into().expect("XDP");
+        program.load().expect("the verifier accepts the program");
+
+        let index = |name: &str| nix::net::if_::if_nametoindex(name).expect("index of a link just made");
+        let mut gateway = Self { clients: index("clients"), backends: index("backends"), ebpf };
+        gateway.configure();
+        gateway
+    }
+
+    fn configure(&mut self) {
+        let ports = [(self.backends, BACKENDS_ARM), (self.clients, CLIENTS_ARM)];
+        for (index, (ifindex, mac)) in ports.into_iter().enumerate() {
+            self.array(map::PORTS)
+                .set(index as u32, Shape(Port { ifindex, mac, _pad: [0; 2] }), 0)
+                .expect("set");
+        }
+        for vip in [VIP, SILENT_VIP] {
+            self.service((vip, 0), protocol::ICMP, NO_SERVICE, on_outage::REJECT);
+        }
+        self.service(WEB_VIP, protocol::TCP, WEB, on_outage::REJECT);
+        self.service(NAMES_VIP, protocol::UDP, NAMES, on_outage::REJECT);
+        self.service(SILENT_SERVICE_VIP, protocol::TCP, SILENT, on_outage::DROP);
+        self.service(NEAR_VIP, protocol::TCP, NEAR, on_outage::REJECT);
+        self.service(LOST_VIP, protocol::TCP, LOST, on_outage::REJECT);
+        self.service(SILENT_NAMES_VIP, protocol::UDP, SILENT_NAMES, on_outage::DROP);
+
+        let (primary, near) = (NextHopWord::new(PRIMARY_MAC, 0), NextHopWord::new(NEAR_BACKEND_MAC, 1));
+        self.backend(WEB, 0, WEB_VIP, WEB_PRIMARY, protocol::TCP, primary);
+        self.backend(WEB, 1, WEB_VIP, WEB_STANDBY, protocol::TCP, NextHopWord::UNKNOWN);
+        self.backend(NAMES, 0, NAMES_VIP, NAMES_PRIMARY, protocol::UDP, primary);
+        self.backend(SILENT, 0, SILENT_SERVICE_VIP, (PRIMARY, 8081), protocol::TCP, primary);
+        self.backend(NEAR, 0, NEAR_VIP, NEAR_BACKEND, protocol::TCP, near);
+        for (index, (address, _)) in DEAD_ENDS.into_iter().enumerate() {
+            let backend = (address, LOST_PORT);
+            self.backend(LOST, index as u8, LOST_VIP, backend, protocol::TCP, NextHopWord::UNKNOWN);
+        }
+        self.backend(SILENT_NAMES, 0, SILENT_NAMES_VIP, (PRIMARY, 5354), protocol::UDP, primary);
+        for slot in SLOTS.into_iter().filter(|slot| *slot != NO_SERVICE) {
+            self.switch(slot, Some(0), false);
+        }
+    }
+
+    fn array<T: Plain>(&mut self, name: &str) -> Array<&mut MapData, Shape<T>> {
+        self.ebpf.map_mut(name).expect(name).try_into().expect(name)
+    }
+
+    fn service(&mut self, (address, port): Address, protocol: u8, slot: u32, on_outage: u8) {
+        let mut services: HashMap<_, Shape<Endpoint>, Shape<Service>> =
+            self.ebpf.map_mut(map::SERVICES).expect("map").try_into().expect("shape");
+        let service = Service { slot, on_outage, _pad: [0; 3] };
+        services.insert(Shape(Endpoint::new(address, port, protocol)), Shape(service), 0).expect("insert");
+    }
+
+    fn backend(&mut self, slot: u32, index: u8, vip: Address, at: Address, protocol: u8, hop: NextHopWord) {
+        let origin = Origin { slot, vip: vip.0, vip_port: vip.1.to_be_bytes(), backend: index, _pad: 0 };
+        let mut origins: HashMap<_, Shape<Endpoint>, Shape<Origin>> =
+            self.ebpf.map_mut(map::ORIGINS).expect("map").try_into().expect("shape");
+        origins.insert(Shape(Endpoint::new(at.0, at.1, protocol)), Shape(origin), 0).expect("insert");
+        let backend = Backend { address: at.0, port: at.1.to_be_bytes(), used: 1, _pad: 0, next_hop: hop.0 };
+        self.array(map::BACKENDS).set(row(slot, index), Shape(backend), 0).expect("set");
+    }
+
+    /// Makes a backend of a service active, or none, with or without an outage.
+    pub fn switch(&mut self, slot: u32, active: Option<u8>, outage: bool) {
+        let word = SwitchWord::new(active, outage, 1);
+        let mut words: Array<_, u64> =
+            self.ebpf.map_mut(map::SWITCH).expect("map").try_into().expect("shape");
+        words.set(slot, word.0, 0).expect("set");
+    }
+
+    /// Takes the gateway's ports out of the table, as if the daemon knew none.
+    pub fn forget_ports(&mut self) {
+        for index in 0..2 {
+            self.array(map::PORTS)
+                .set(index, Shape(Port { ifindex: 0, mac: [0; 6], _pad: [0; 2] }), 0)
+                .expect("set");
+        }
+    }
+
+    /// Switches the kernel's forwarding on or off for packets of the clients' arm.
+    pub fn forward_from_clients(&mut self, on: bool) {
+        forwarding("clients", on);
+    }
+
+    /// Gives the program a frame that came by `arm`.
+    pub fn receive(&mut self, arm: Arm, bytes: &[u8]) -> Outcome {
+        let ingress = match arm {
+            Arm::Clients => self.clients,
+            Arm::Backends => self.backends,
+        };
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let context = [0, bytes.len() as u32, 0, ingress, 0, 0];
+        let context: Vec<u8> = context.iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
+        let mut out = vec![0; bytes.len() + 256];
+        let program: &mut Xdp =
+            self.ebpf.program_mut("fastswitch").expect("program").try_into().expect("XDP");
+        let result = program
+            .test_run(TestRunOptions {
+                data_in: Some(bytes),
+                data_out: Some(&mut out),
+                ctx_in: Some(&context),
+                ..TestRunOptions::default()
+            })
+            .expect("run the program");
+        out.truncate(result.data_size_out as usize);
+        Outcome { action: result.return_value, bytes: out }
+    }
+
+    /// All counters, over all CPUs.
+    pub fn counted(&self) -> Counted {
+        let counters: PerCpuArray<_, Shape<Counters>> =
+            self.ebpf.map(map::COUNTERS).expect("map").try_into().expect("shape");
+        let total = |slot: u32| {
+            let mut total = Counted::nothing();
+            for Shape(cpu) in counters.get(&slot, 0).expect("counters").iter() {
+                total.bytes_forwarded += cpu.bytes_forwarded;
+                total.bytes_replied += cpu.bytes_replied;
+                for (total, packets) in total.packets.iter_mut().zip(cpu.packets) {
+                    *total += packets;
+                }
+            }
+            (slot, total)
+        };
+        Counted(SLOTS.into_iter().map(total).collect())
+    }
+}
+
+impl Counted {
+    const fn nothing() -> Counters {
+        Counters { packets: [0; fastswitch_common::reason::REASONS], bytes_forwarded: 0, bytes_replied: 0 }
+    }
+
+    /// These, and one more packet.
+    pub fn and(mut self, slot: u32, reason: Reason, forwarded: usize, replied: usize) -> Self {
+        let (_, counters) = self.0.iter_mut().find(|(at, _)| *at == slot).expect("a slot of this gateway");
+        counters.packets[reason as usize] += 1;
+        counters.bytes_forwarded += forwarded as u64;
+        counters.bytes_replied += replied as u64;
+        self
+    }
+}
+
+impl std::fmt::Debug for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = f.debug_map();
+        for (slot, counters) in &self.0 {
+            for reason in Reason::ALL {
+                let packets = counters.packets[*reason as usize];
+                if packets != 0 {
+                    map.entry(&format_args!("{slot}.{}", reason.name()), &packets);
+                }
+            }
+            map.entry(&format_args!("{slot}.bytes"), &(counters.bytes_forwarded, counters.bytes_replied));
+        }
+        map.finish()
+    }
+}
+
+/// A frame on the clients' arm, to the gateway.
+pub fn from_client(frame: Frame) -> Frame {
+    frame.macs(CLIENT_MAC, CLIENTS_ARM)
+}
+
+/// A frame on the backends' arm, to the gateway.
+pub fn from_backend(frame: Frame) -> Frame {
+    frame.macs(PRIMARY_MAC, BACKENDS_ARM)
+}
+
+fn ip(batch: &str) {
+    let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("start `ip`");
+    ip.stdin.take().expect("stdin").write_all(batch.as_bytes()).expect("write to `ip`");
+    assert!(ip.wait().expect("wait for `ip`").success(), "ip -batch:{batch}");
+}
+
+fn forwarding(link: &str, on: bool) {
+    let path = format!("/proc/sys/net/ipv4/conf/{link}/forwarding");
+    std::fs::write(&path, if on { "1" } else { "0" }).expect(&path);
+}
