@@ -9,7 +9,7 @@ use super::invariants::{self, Step};
 use super::memory::Memory;
 use super::model::Model;
 use super::services::line;
-use super::words::{cause_word, place, words};
+use super::words::{place, words};
 
 /// Everything that can happen to a machine. Times are those of the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Watched {
             writeln!(told, "{seconds:9.3} {input:?} | {refused}{}", effects.join(", ")).unwrap();
         }
         let place = self.memory.position.map_or(String::new(), |position| place(&self.service, position));
-        let cause = cause_word(self.memory.cause);
+        let cause = self.memory.cause.name();
         let service: Vec<String> = self.service.backends.iter().map(line).collect();
         panic!("{wrong}\n{told}now {place} ({cause})\n{:?}\n{}", self.service.failback, service.join("\n"));
     }
