@@ -221,6 +221,23 @@ fn a_start_without_heartbeats_expires() {
 }
 
 #[test]
+fn the_first_healthy_heartbeat_in_time_is_enough() {
+    started("cold cold stop ready=20").on(
+        "2    start cold ok | cold script done
+         20.9 cold +        |
+         21   tick          |
+         21.9 cold +        | store cold, cold up, cold ready after 20.9, cause failover, switched primary>cold, \
+                              outage ended",
+    );
+    started("cold cold stop ready=20").on(
+        "2    start cold ok | cold script done
+         20.9 cold +        |
+         21   tick          |
+         21.9 cold -        | cold failed (no healthy heartbeat within 20s) pause 1, STOP cold, cold stopping",
+    );
+}
+
+#[test]
 fn a_start_script_that_hangs_is_aborted() {
     started("cold cold stop ready=20").on(
         "21 tick              | cold failed (no healthy heartbeat within 20s) pause 1, ABORT cold

@@ -126,7 +126,8 @@ impl Machine {
     }
 
     /// Moves on what needs no other backend for that: gives up starts that take too long or are in maintenance, stops
-    /// what has ended. After a restart heartbeats come before the time: a start may have worked meanwhile.
+    /// what has ended. Heartbeats come before the time: the first healthy one counts, and after a restart it may long have
+    /// been there.
     pub(super) fn review_launches(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for index in 0..self.backends.len() {
             let id = BackendId(index);
@@ -140,7 +141,7 @@ impl Machine {
                     self.retire(id, MAINTENANCE, now, effects);
                 }
                 Launch::Starting { began, trace, script_runs }
-                    if backend.health.state() == State::Down && began.elapsed(now) >= limit =>
+                    if backend.health.is_silent() && began.elapsed(now) >= limit =>
                 {
                     let why = format!("no healthy heartbeat within {limit:?}");
                     self.start_failed(id, trace, why, script_runs, now, effects);
