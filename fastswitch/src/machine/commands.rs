@@ -80,7 +80,11 @@ impl Machine {
             if on && self.position.active == Some(id) {
                 self.leave(id, effects)?;
             }
-            self.state_mut(id).maintenance = on;
+            let backend = self.state_mut(id);
+            backend.maintenance = on;
+            if !on {
+                backend.launcher.mended();
+            }
             self.tell(None, Event::Maintenance { backend: id, on }, effects);
         }
         self.evaluate(now, effects);
