@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+pub mod bench;
 pub mod http;
 pub mod interrupt;
 pub mod lab;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{interrupt, lab, run, server, setup, test, tidy};
+use xtask::{bench, interrupt, lab, run, server, setup, test, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
@@ -25,6 +25,8 @@ enum Command {
     Setup(setup::Args),
     /// Run every check and every test.
     Test(test::Args),
+    /// Measure the figures that must be reached, and judge them.
+    Bench(bench::Args),
     /// Check the rules that keep the parts of the program apart.
     Tidy,
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Server(args) => server::main(&args),
         Command::Setup(args) => setup::main(&args).map(|()| ExitCode::SUCCESS),
         Command::Test(args) => test::main(&args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::main(&args),
         Command::Tidy => tidy::main().map(|()| ExitCode::SUCCESS),
     };
     match result {
