@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use fastswitch::machine::spec::{Failback, Service};
-use fastswitch::machine::{BackendId, Failure, Freeze, Outcome, ScriptKind, Time};
+use fastswitch::machine::{BackendId, Cause, Failure, Freeze, Outcome, Position, ScriptKind, Time, TraceId};
 use proptest::prelude::*;
 
+use super::memory::{Memory, Record};
 use super::services::service;
 use super::watch::{Input, Watched};
+
+/// Enough for every kind of company.
+const MOST_BACKENDS: usize = 5;
 
 /// Something happens, to the backend of that number if there are so many.
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ enum Happening {
     Restart,
 }
 
+/// One of everything that can happen, what happens often more often.
 fn happening() -> impl Strategy<Value = Happening> {
     let backend = 0_usize..16;
     let outcome = prop_oneof![
@@ -67,7 +72,7 @@ pub(crate) fn any_service() -> impl Strategy<Value = Service> {
         Just(Failback::Manual),
         (0_u64..12).prop_map(|delay| Failback::Auto { delay: Duration::from_secs(delay) })
     ];
-    (proptest::collection::vec(backend, 1..6), failback).prop_map(|(backends, failback)| {
+    (proptest::collection::vec(backend, 1..=MOST_BACKENDS), failback).prop_map(|(backends, failback)| {
         let line = |(index, (kind, fall, rise, ready)): (usize, &(&str, u32, u32, u64))| {
             let kind = if index == 0 || *kind == "hot" { "" } else { kind };
             format!("b{index} {kind} fall={fall} rise={rise} ready={ready}")
@@ -78,10 +83,58 @@ pub(crate) fn any_service() -> impl Strategy<Value = Service> {
     })
 }
 
-fn run(service: Service, schedule: &[(Duration, Happening)]) {
-    let count = service.backends.len();
-    let mut now = Time::default();
-    let (mut watched, _) = Watched::new(service, now);
+/// When somebody begins where something was left behind.
+const LATER: Time = Time(Duration::from_secs(100));
+
+/// What may have been left behind, also by a configuration with other tiers; for the first so many backends.
+fn any_memory() -> impl Strategy<Value = Memory> {
+    let kind = prop_oneof![Just(ScriptKind::Start), Just(ScriptKind::Stop)];
+    let record = (kind, any::<bool>(), 0_u64..100).prop_map(|(kind, running, since)| Record {
+        kind,
+        running,
+        aborted: false,
+        trace: TraceId(7),
+        since: Time(Duration::from_secs(since)),
+    });
+    let cause = prop_oneof![
+        Just(Cause::Initial),
+        Just(Cause::Failover),
+        Just(Cause::Failback),
+        Just(Cause::Operator),
+        Just(Cause::Forced),
+        Just(Cause::Maintenance),
+        Just(Cause::Reconfigured),
+    ];
+    let freeze = prop_oneof![
+        2 => Just(Freeze::No),
+        1 => Just(Freeze::Indefinitely),
+        1 => (50_u64..150).prop_map(|until| Freeze::Until(Time(Duration::from_secs(until)))),
+    ];
+    let active = proptest::option::weighted(0.8, (0_usize..MOST_BACKENDS).prop_map(BackendId));
+    let records = proptest::collection::vec(proptest::option::weighted(0.4, record), MOST_BACKENDS);
+    let maintenance = proptest::collection::vec(proptest::bool::weighted(0.2), MOST_BACKENDS);
+    (active, any::<bool>(), any::<u32>(), cause, freeze, records, maintenance).prop_map(
+        |(active, outage, epoch, cause, freeze, records, maintenance)| Memory {
+            // Force leaves no outage behind.
+            position: Some(Position { active, outage: outage && cause != Cause::Forced, epoch }),
+            cause,
+            freeze,
+            maintenance,
+            records,
+        },
+    )
+}
+
+fn cut(mut memory: Memory, backends: usize) -> Memory {
+    let position = memory.position.as_mut().unwrap();
+    position.active = position.active.filter(|active| active.0 < backends);
+    memory.maintenance.truncate(backends);
+    memory.records.truncate(backends);
+    memory
+}
+
+fn run(mut watched: Watched, mut now: Time, schedule: &[(Duration, Happening)]) {
+    let count = watched.service.backends.len();
     for (pause, happening) in schedule {
         now = now + *pause;
         let id = |number: &usize| BackendId(number % count);
@@ -119,13 +172,23 @@ fn run(service: Service, schedule: &[(Duration, Happening)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn no_schedule_breaks_a_rule(
         service in any_service(),
         schedule in proptest::collection::vec((pause(), happening()), 1..80),
     ) {
-        run(service, &schedule);
+        run(Watched::new(service, Time::default()).0, Time::default(), &schedule);
+    }
+
+    #[test]
+    fn nothing_left_behind_breaks_a_rule(
+        service in any_service(),
+        memory in any_memory(),
+        schedule in proptest::collection::vec((pause(), happening()), 1..40),
+    ) {
+        let memory = cut(memory, service.backends.len());
+        run(Watched::left_behind(service, memory, LATER).0, LATER, &schedule);
     }
 }

@@ -199,13 +199,17 @@ impl Machine {
     pub(super) fn evaluate(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.now = now;
         self.thaw(now, effects);
+        let acts = self.freeze == Freeze::No;
+        if acts {
+            self.review_launches(now, effects);
+        }
         self.note_eligibility(now);
         if let Some(active) = self.position.active.filter(|&active| self.serves(active)) {
             self.end_outage(active, effects);
         }
         self.end_drain(effects);
-        if self.freeze == Freeze::No {
-            self.automate(now, effects);
+        if acts {
+            self.choose(now, effects);
         }
         if self.cause == Cause::Forced && self.position.active.is_some_and(|active| self.is_eligible(active))
         {
@@ -232,9 +236,8 @@ impl Machine {
         }
     }
 
-    /// What nobody has to ask for, and a freeze keeps from happening.
-    fn automate(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        self.review_launches(now, effects);
+    /// Sees to it that the right backend is active, and that nothing else runs for long.
+    fn choose(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if self.position.active.is_some_and(|active| self.serves(active)) {
             self.consider_failback(now, effects);
         } else if let Some(best) = self.best() {
