@@ -9,10 +9,16 @@
     reason = "these are tests, helpers included"
 )]
 
+#[path = "sim/chance.rs"]
+mod chance;
 #[path = "sim/cold.rs"]
 mod cold;
+#[path = "sim/drain.rs"]
+mod drain;
 #[path = "sim/failback.rs"]
 mod failback;
+#[path = "sim/fates.rs"]
+mod fates;
 #[path = "sim/freeze.rs"]
 mod freeze;
 #[path = "sim/incidents.rs"]
@@ -41,3 +47,5 @@ mod views;
 mod watch;
 #[path = "sim/words.rs"]
 mod words;
+#[path = "sim/world.rs"]
+mod world;

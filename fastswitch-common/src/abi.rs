@@ -47,6 +47,9 @@ pub mod map {
     pub const DIRECT: &str = "DIRECT";
     /// Array like `BACKENDS`: non-zero once a direct flow was seen. Kernel writes.
     pub const DIRECT_SEEN: &str = "DIRECT_SEEN";
+    /// LRU hash from [`super::Flow`] (with the VIP's endpoint) to the epoch in which it was opened, kept for connections
+    /// opened while another backend drains. Kernel writes.
+    pub const OPENED: &str = "OPENED";
     /// LRU hash from client address to [`super::Hop`], learned from its own packets. Kernel writes.
     pub const CLIENTS: &str = "CLIENTS";
     /// Per-CPU array by slot, plus `NO_SERVICE`, of [`super::Counters`]. Kernel writes.
@@ -56,7 +59,7 @@ pub mod map {
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 13] = [
         META,
         SERVICES,
         ORIGINS,
@@ -65,6 +68,7 @@ pub mod map {
         PORTS,
         DIRECT,
         DIRECT_SEEN,
+        OPENED,
         CLIENTS,
         COUNTERS,
         SERVICE_INFO,
@@ -177,7 +181,7 @@ pub struct Port {
     pub _pad: [u8; 2],
 }
 
-/// A flow between a client and a backend's own address.
+/// A flow between a client and a backend's own address, or a VIP.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flow {
@@ -359,6 +363,15 @@ impl Endpoint {
     #[must_use]
     pub const fn new(address: [u8; 4], port: u16, protocol: u8) -> Self {
         Self { address, port: port.to_be_bytes(), protocol, _pad: 0 }
+    }
+
+    /// The endpoint as one number; distinct for distinct endpoints, cheap to compare.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        let [a, b, c, d] = self.address;
+        let [e, f] = self.port;
+        u64::from_ne_bytes([a, b, c, d, e, f, self.protocol, self._pad])
     }
 }
 

@@ -5,7 +5,8 @@ use crate::abi::MAX_BACKENDS;
 
 /// One per service: which of its backends is active.
 ///
-/// Layout, least significant byte first: active backend (`0xff`: none), flags, two reserved bytes, epoch (32 bits).
+/// Layout, least significant byte first: active backend (`0xff`: none), flags, draining backend (`0xff`: none), a
+/// reserved byte, epoch (32 bits).
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SwitchWord(pub u64);
@@ -17,22 +18,37 @@ impl SwitchWord {
     /// The word of a service that has an `active` backend or none.
     ///
     /// `outage` says that no backend can serve: what belongs to an existing connection still goes to the active
-    /// one, new connections get the service's `on_outage` answer.
+    /// one, new connections get the service's `on_outage` answer. TCP connections that were open when `draining`
+    /// stopped being active go on there.
     #[must_use]
-    pub const fn new(active: Option<u8>, outage: bool, epoch: u32) -> Self {
-        let active = match active {
-            Some(backend) => backend,
-            None => Self::NONE,
-        };
-        Self(active as u64 | if outage { Self::OUTAGE } else { 0 } | (epoch as u64) << 32)
+    pub const fn new(active: Option<u8>, draining: Option<u8>, outage: bool, epoch: u32) -> Self {
+        let outage = if outage { Self::OUTAGE } else { 0 };
+        Self(Self::byte(active) | outage | Self::byte(draining) << 16 | (epoch as u64) << 32)
+    }
+
+    const fn byte(backend: Option<u8>) -> u64 {
+        match backend {
+            Some(backend) => backend as u64,
+            None => Self::NONE as u64,
+        }
+    }
+
+    const fn backend(index: u8) -> Option<u8> {
+        if (index as u32) < MAX_BACKENDS { Some(index) } else { None }
     }
 
     /// Index of the active backend within its service; always below [`MAX_BACKENDS`].
     #[inline(always)]
     #[must_use]
     pub const fn active(self) -> Option<u8> {
-        let index = self.0 as u8;
-        if (index as u32) < MAX_BACKENDS { Some(index) } else { None }
+        Self::backend(self.0 as u8)
+    }
+
+    /// Index of the backend that keeps the connections opened before this epoch; always below [`MAX_BACKENDS`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn draining(self) -> Option<u8> {
+        Self::backend((self.0 >> 16) as u8)
     }
 
     /// Whether new connections get the `on_outage` answer.
@@ -54,6 +70,7 @@ impl core::fmt::Debug for SwitchWord {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SwitchWord")
             .field("active", &self.active())
+            .field("draining", &self.draining())
             .field("outage", &self.outage())
             .field("epoch", &self.epoch())
             .finish()
@@ -107,15 +124,15 @@ mod tests {
 
     #[test]
     fn switch_word_keeps_its_parts() {
-        let word = SwitchWord::new(Some(3), true, u32::MAX);
-        assert_eq!((word.active(), word.outage(), word.epoch()), (Some(3), true, u32::MAX));
-        let word = SwitchWord::new(None, false, 7);
-        assert_eq!((word.active(), word.outage(), word.epoch()), (None, false, 7));
+        let parts = |word: SwitchWord| (word.active(), word.draining(), word.outage(), word.epoch());
+        assert_eq!(parts(SwitchWord::new(Some(3), None, true, u32::MAX)), (Some(3), None, true, u32::MAX));
+        assert_eq!(parts(SwitchWord::new(Some(0), Some(15), false, 1)), (Some(0), Some(15), false, 1));
+        assert_eq!(parts(SwitchWord::new(None, None, false, 7)), (None, None, false, 7));
     }
 
     #[test]
     fn a_backend_index_out_of_range_is_no_backend() {
-        assert_eq!(SwitchWord(200).active(), None);
+        assert_eq!((SwitchWord(200).active(), SwitchWord(200 << 16).draining()), (None, None));
     }
 
     #[test]

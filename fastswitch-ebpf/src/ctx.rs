@@ -12,7 +12,8 @@ use fastswitch_common::packet::Packet;
 /// There must be one at a time: [`grow_front`] and [`truncate`] take away the one they make useless.
 #[inline(always)]
 pub(crate) fn packet(ctx: &XdpContext) -> Packet<'_> {
-    // SAFETY: the kernel keeps these bytes for this run of the program, until the packet is resized.
+    // SAFETY: the kernel keeps these bytes for this run of the program, until the packet is resized; it leaves an even
+    // number of bytes of headroom.
     unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) }
 }
 

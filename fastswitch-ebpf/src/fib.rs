@@ -27,6 +27,14 @@ const AF_INET: u8 = 2;
 const WORDS: usize = size_of::<Params>() / 8;
 const _: () = assert!(size_of::<Params>() == 8 * WORDS && align_of::<Params>() <= 8);
 
+/// What the kernel says.
+pub(crate) struct Way {
+    /// Where to.
+    pub(crate) hop: Hop,
+    /// Length in bytes of an IPv4 packet that fits, at least the one asked about.
+    pub(crate) fits: u16,
+}
+
 /// The way of `segment`, were it from `source` to `destination`.
 ///
 /// # Errors
@@ -37,7 +45,7 @@ pub(crate) fn route(
     segment: &Segment,
     source: Endpoint,
     destination: Endpoint,
-) -> Result<Hop, Reason> {
+) -> Result<Way, Reason> {
     let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
     for word in 0..WORDS {
         // Word by word: LLVM makes a plainer zeroing into a call that writes byte by byte.
@@ -60,7 +68,9 @@ pub(crate) fn route(
     let answer = unsafe { bpf_fib_lookup(ctx.as_ptr(), params, size_of::<Params>() as i32, 0) };
     let reason = match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
-            return Ok(Hop { ifindex: params.ifindex, destination: params.dmac, source: params.smac });
+            let hop = Hop { ifindex: params.ifindex, destination: params.dmac, source: params.smac };
+            // SAFETY: a number either way: what we asked about, or since Linux 5.13 the whole MTU.
+            return Ok(Way { hop, fits: unsafe { params.__bindgen_anon_1.mtu_result } });
         }
         BPF_FIB_LKUP_RET_BLACKHOLE => Reason::FibBlackhole,
         BPF_FIB_LKUP_RET_UNREACHABLE => Reason::FibUnreachable,

@@ -9,7 +9,7 @@ use fastswitch_common::packet::{Ethernet, Packet};
 /// Entry point: swaps the MAC addresses and transmits.
 #[xdp]
 fn floor(ctx: XdpContext) -> u32 {
-    // SAFETY: the kernel keeps these bytes for this run of the program.
+    // SAFETY: the kernel keeps these bytes for this run of the program, behind an even number of bytes of headroom.
     let mut packet = unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) };
     let Some(ethernet) = packet.get_mut::<Ethernet>(0) else {
         return xdp_action::XDP_ABORTED;

@@ -13,7 +13,7 @@ use fastswitch_common::{
 };
 
 use crate::{
-    ctx, fib,
+    ctx, drain, fib,
     maps::{BACKENDS, CLIENTS, DIRECT, DIRECT_SEEN, PORTS, SWITCH},
     outage,
     verdict::Verdict,
@@ -28,8 +28,9 @@ pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, s
     };
     // SAFETY: in bounds; the daemon stores the aligned word whole.
     let word = unsafe { ptr::read_volatile(word) };
-    let backend = match word.active() {
-        Some(backend) if !(segment.opens && word.outage()) => backend,
+    let backend = match (word.active(), word.draining()) {
+        (Some(active), None) if !(segment.opens && word.outage()) => active,
+        (Some(active), Some(draining)) => drain::backend(segment, word, active, draining),
         _ if segment.opens => return outage::answer(ctx, packet, segment, service),
         _ => return Verdict::stays(slot, Reason::NoBackend),
     };
@@ -57,7 +58,7 @@ fn to_backend(
 
     let (reason, hop) = match known_next_hop(backend) {
         Some(hop) => (Reason::Forwarded, hop),
-        None => (Reason::ForwardedFib, fib::route(ctx, segment, segment.source, to)?),
+        None => (Reason::ForwardedFib, fib::route(ctx, segment, segment.source, to)?.hop),
     };
     if segment.opens {
         learn_client(ctx, &packet, segment);

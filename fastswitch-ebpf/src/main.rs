@@ -8,10 +8,12 @@
 
 mod ctx;
 mod direct;
+mod drain;
 mod fib;
 mod forward;
 mod maps;
 mod outage;
+mod recent;
 mod reply;
 mod verdict;
 
@@ -45,11 +47,10 @@ fn fastswitch(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Verdict {
-    // SAFETY: only the daemon writes this map, and replaces entries whole.
-    if let Some(service) = unsafe { SERVICES.get(segment.destination) } {
-        return forward::forward(ctx, packet, segment, service);
+    if let Some(service) = recent::service(segment.destination) {
+        return forward::forward(ctx, packet, segment, &service);
     }
-    // SAFETY: as above.
+    // SAFETY: only the daemon writes this map, and replaces entries whole.
     if let Some(origin) = unsafe { ORIGINS.get(segment.source) } {
         return reply::reply(ctx, packet, segment, origin);
     }

@@ -43,6 +43,9 @@ pub(crate) static DIRECT: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(CL
 pub(crate) static DIRECT_SEEN: Array<u32> = Array::with_max_entries(ROWS, 0);
 
 #[map]
+pub(crate) static OPENED: LruHashMap<Flow, u32> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+
+#[map]
 pub(crate) static CLIENTS: LruHashMap<[u8; 4], Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
 
 /// One more than services, for `NO_SERVICE`.

@@ -10,8 +10,9 @@ use fastswitch_common::{
 };
 
 use crate::{
-    fib,
+    ctx, fib,
     maps::{CLIENTS, DIRECT, DIRECT_SEEN},
+    recent::{self, Question},
     verdict::Verdict,
 };
 
@@ -39,7 +40,7 @@ fn to_client(
         return Err(Reason::TtlExpired);
     }
     let vip = Endpoint { address: origin.vip, port: origin.vip_port, ..segment.source };
-    let (reason, hop) = match fib::route(ctx, segment, vip, segment.destination) {
+    let (reason, hop) = match route(ctx, segment, vip) {
         Ok(hop) => (Reason::Replied, hop),
         Err(Reason::FibNotForwarded) => return Err(Reason::ToGateway),
         Err(Reason::FibNoNeighbour) => {
@@ -50,6 +51,23 @@ fn to_client(
     rewrite::rename(&mut packet, segment, End::Source, vip.address, vip.port, &hop)
         .ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
+}
+
+#[inline(always)]
+fn route(ctx: &XdpContext, segment: &Segment, vip: Endpoint) -> Result<Hop, Reason> {
+    let question = Question {
+        source: u32::from_ne_bytes(vip.address),
+        destination: u32::from_ne_bytes(segment.destination.address),
+        tos: u32::from(segment.tos),
+        ingress: ctx::ingress(ctx),
+    };
+    let recent = recent::route(&question).ok_or(Reason::Impossible)?;
+    if let Some(hop) = recent.find(&question, segment.total_len) {
+        return Ok(hop);
+    }
+    let way = fib::route(ctx, segment, vip, segment.destination)?;
+    recent.keep(&question, way.hop, way.fits);
+    Ok(way.hop)
 }
 
 #[inline(always)]

@@ -81,8 +81,9 @@ fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool) -> Outcome {
         return Ok(Response::Refused { message: format!("{name}: cannot switch to {to}"), reasons });
     }
     let word = service.word;
+    // No backend drains: nobody would be there to end it.
     if word.active() != Some(backend.row) || word.outage() {
-        pinned.store(&service, SwitchWord::new(Some(backend.row), false, word.epoch().wrapping_add(1)));
+        pinned.store(&service, SwitchWord::new(Some(backend.row), None, false, word.epoch().wrapping_add(1)));
     }
     pinned.update_service(&service, |info| {
         info.cause = if reasons.is_empty() { cause::OPERATOR } else { cause::FORCED };
@@ -132,8 +133,10 @@ fn status(pinned: &Pinned, only: Option<&str>) -> Outcome {
 
 fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Service, DataplaneError> {
     let (info, word) = (&service.info, service.word);
-    let target = word.active().and_then(|row| service.backends.iter().find(|backend| backend.row == row));
-    let target = target.map(|backend| text(&backend.info.name));
+    let name = |row: u8| {
+        service.backends.iter().find(|backend| backend.row == row).map(|backend| text(&backend.info.name))
+    };
+    let target = word.active().and_then(name);
     let frozen = info.frozen_until > unix_now();
     let backends = service.backends.iter().map(|backend| backend_state(backend, word));
     Ok(wire::Service {
@@ -144,6 +147,7 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         mode: "nat".to_owned(),
         active: target.clone().filter(|_| !word.outage()),
         target,
+        draining: word.draining().and_then(name),
         epoch: word.epoch(),
         since: report::rfc3339(info.since),
         frozen,

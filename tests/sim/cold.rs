@@ -175,7 +175,7 @@ fn pauses_grow_to_a_minute() {
 }
 
 #[test]
-fn once_a_hot_backend_serves_earlier_failures_are_forgotten() {
+fn failures_are_forgiven_after_a_minute_without_one() {
     started("cold cold stop").on(
         "2  start cold failed | cold failed (exit 1) pause 1, STOP cold, cold stopping
          3  stop cold ok      | cold stopped, forget cold
@@ -187,7 +187,7 @@ fn once_a_hot_backend_serves_earlier_failures_are_forgotten() {
          91 start cold failed | cold failed (exit 1) pause 1, STOP cold, cold stopping
          92 primary ++        | store primary, primary up, outage ended
          93 stop cold ok      | cold stopped, forget cold
-         94 primary ---       | primary suspected, store primary!, primary down, outage began, START cold, cold attempt 1",
+         94 primary ---       | primary suspected, store primary!, primary down, outage began, START cold, cold attempt 2",
     );
 }
 
@@ -218,6 +218,23 @@ fn a_start_without_heartbeats_expires() {
          21 tick          | cold failed (no healthy heartbeat within 20s) pause 1, STOP cold, cold stopping
          23 stop cold ok  | cold stopped, forget cold
          24 tick          | START cold, cold attempt 2");
+}
+
+#[test]
+fn the_first_healthy_heartbeat_in_time_is_enough() {
+    started("cold cold stop ready=20").on(
+        "2    start cold ok | cold script done
+         20.9 cold +        |
+         21   tick          |
+         21.9 cold +        | store cold, cold up, cold ready after 20.9, cause failover, switched primary>cold, \
+                              outage ended",
+    );
+    started("cold cold stop ready=20").on(
+        "2    start cold ok | cold script done
+         20.9 cold +        |
+         21   tick          |
+         21.9 cold -        | cold failed (no healthy heartbeat within 20s) pause 1, STOP cold, cold stopping",
+    );
 }
 
 #[test]
@@ -264,6 +281,24 @@ fn the_next_one_does_not_wait_for_the_pause_of_the_one_before() {
          1   primary --- | primary suspected, store primary!, primary down, outage began, START a, a attempt 1
          2   start a ok  | a script done
          21  tick        | a failed (no healthy heartbeat within 20s) pause 1, forget a, START b, b attempt 1",
+    );
+}
+
+#[test]
+fn two_that_hang_do_not_keep_a_third_from_its_turn() {
+    play(
+        service(&["primary", "a cold ready=20", "b cold ready=20", "c cold"]),
+        "0.1 a ---       | a down
+         0.1 b ---       | b down
+         0.1 c ---       | c down
+         1   primary --- | primary suspected, store primary!, primary down, outage began, START a, a attempt 1
+         2   start a ok  | a script done
+         21  tick        | a failed (no healthy heartbeat within 20s) pause 1, forget a, START b, b attempt 1
+         22  tick        |
+         23  start b ok  | b script done
+         41  tick        | b failed (no healthy heartbeat within 20s) pause 1, forget b, START c, c attempt 1
+         42  tick        |
+         43  start c failed | c failed (exit 1) pause 1, forget c, START a, a attempt 2",
     );
 }
 
@@ -334,11 +369,34 @@ fn a_cold_backend_in_maintenance_is_not_started() {
 }
 
 #[test]
+fn after_maintenance_earlier_failures_do_not_count() {
+    started("cold cold").on("2 start cold failed | cold failed (exit 1) pause 1, forget cold
+         3 tick              | START cold, cold attempt 2
+         4 start cold failed | cold failed (exit 1) pause 2, forget cold
+         5 maint cold on     | cold maintenance on
+         5 maint cold off    | cold maintenance off, START cold, cold attempt 1");
+}
+
+#[test]
 fn maintenance_gives_a_start_up() {
     started("cold cold stop").on("2 maint cold on     | cold maintenance on, ABORT cold, cold aborted
          3 start cold failed | STOP cold, cold stopping
          4 stop cold ok      | cold stopped, forget cold
          5 maint cold off    | cold maintenance off, START cold, cold attempt 1");
+}
+
+#[test]
+fn maintenance_gives_up_the_start_of_the_last_active_one_too() {
+    started("cold cold").on(
+        "2 cold ++           | store cold, cold up, cold ready after 1, cause failover, switched primary>cold, outage ended
+         3 start cold ok     | cold script done
+         4 cold ---          | cold suspected, store cold!, cold down, outage began, cold failed (stopped answering) pause 1, \
+                               forget cold
+         5 tick              | START cold, cold attempt 2
+         6 maint cold on     | cold maintenance on, ABORT cold, cold aborted
+         7 start cold failed | forget cold
+         8 maint cold off    | cold maintenance off, START cold, cold attempt 1",
+    );
 }
 
 #[test]

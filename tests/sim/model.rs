@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastswitch::machine::spec::{Heartbeat, Service};
-use fastswitch::machine::{BackendId, Effect, Event, Outcome, ScriptKind, State, Time};
+use fastswitch::machine::{BackendId, Effect, Event, Outcome, RETRY_PAUSE_MAX, ScriptKind, State, Time};
 
 use super::memory::Memory;
 
@@ -30,6 +30,29 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) fn is_eligible(&self) -> bool {
         self.health == State::Up && !self.maintenance && !self.in_transit
+    }
+
+    /// A start begins to be undone, if it was not already.
+    fn undo(&mut self, now: Time) {
+        if !self.in_transit && self.has_run_long(now) {
+            self.pause = None;
+        }
+        (self.in_transit, self.starting) = (true, false);
+    }
+
+    /// The pause that its last failure has led to, unless that was long ago.
+    pub(crate) fn last_pause(&self, now: Time) -> Option<Duration> {
+        let is_old = self.resting_until.is_some_and(|until| now.since(until) >= RETRY_PAUSE_MAX);
+        self.pause.filter(|_| !is_old)
+    }
+
+    pub(crate) fn may_start(&self, now: Time) -> bool {
+        let busy = self.in_transit || self.starting || self.maintenance;
+        !busy && self.health == State::Down && self.resting_until.is_none_or(|until| now >= until)
+    }
+
+    pub(crate) fn has_run_long(&self, now: Time) -> bool {
+        self.ready_at.is_some_and(|ready| now.since(ready) >= RETRY_PAUSE_MAX)
     }
 
     fn round(&mut self, outcome: &Outcome, heartbeat: &Heartbeat) {
@@ -91,15 +114,16 @@ impl Model {
             match *effect {
                 Effect::Start { backend, .. } => {
                     let backend = &mut self.backends[backend.0];
+                    backend.pause = backend.last_pause(now);
                     (backend.starting, backend.resting_until, backend.ready_at) = (true, None, None);
                 }
                 Effect::Abort { backend } | Effect::Stop { backend, .. } => {
-                    self.backends[backend.0].in_transit = true;
-                    self.backends[backend.0].starting = false;
+                    self.backends[backend.0].undo(now)
                 }
                 Effect::Forget { backend } => {
                     let backend = &mut self.backends[backend.0];
-                    (backend.in_transit, backend.starting) = (false, false);
+                    backend.undo(now);
+                    backend.in_transit = false;
                     backend.resting_until = backend.pause.map(|pause| now + pause);
                 }
                 Effect::Event { event: Event::StartFailed { backend, pause, .. }, .. } => {
@@ -115,13 +139,13 @@ impl Model {
         }
     }
 
-    /// Failures end with the outage that they belong to, and with maintenance.
-    pub(crate) fn forgive(&mut self, active: BackendId, serves: bool) {
-        for (index, backend) in self.backends.iter_mut().enumerate() {
-            if index != active.0 && !backend.in_transit && (serves || backend.maintenance) {
-                (backend.pause, backend.resting_until) = (None, None);
-            }
+    pub(crate) fn maintenance(&mut self, id: BackendId, on: bool) {
+        let backend = &mut self.backends[id.0];
+        if backend.maintenance && !on {
+            // What made its start fail is mended.
+            (backend.pause, backend.resting_until) = (None, None);
         }
+        backend.maintenance = on;
     }
 
     pub(crate) fn note_eligibility(&mut self, now: Time) {

@@ -21,7 +21,7 @@ fn record(kind: ScriptKind, running: bool, since: u64) -> Option<Record> {
 /// At second 100 somebody begins where a primary and a cold backend with a stop script were left like this.
 fn left_behind(active: usize, outage: bool, cold: Option<Record>) -> (Play, String) {
     let memory = Memory {
-        position: Some(Position { active: Some(BackendId(active)), outage, epoch: 41 }),
+        position: Some(Position { active: Some(BackendId(active)), draining: None, outage, epoch: 41 }),
         cause: Cause::Failover,
         records: vec![None, cold],
         ..Memory::new(2)
@@ -115,7 +115,7 @@ fn an_operators_choice_and_force_go_on() {
 #[test]
 fn a_position_whose_backend_left_the_configuration_goes_to_the_most_preferred() {
     let memory = |maintenance: &[bool]| Memory {
-        position: Some(Position { active: None, outage: false, epoch: 41 }),
+        position: Some(Position { active: None, draining: None, outage: false, epoch: 41 }),
         cause: Cause::Operator,
         maintenance: maintenance.to_vec(),
         ..Memory::new(3)

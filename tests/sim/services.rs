@@ -10,7 +10,7 @@ use fastswitch::machine::spec::{
 };
 
 /// A service from one line per backend: `name [hot|warm|cold] [stop] [ready=SECONDS] [fall=N] [rise=N]`. Hot, no stop
-/// script, `ready_timeout` 60 s, fall 3, rise 2 and manual failback where nothing else is said.
+/// script, `ready_timeout` 60 s, fall 3, rise 2 and manual failback where nothing else is said; no drain.
 pub(crate) fn service(backends: &[&str]) -> Service {
     Service {
         name: "asr".to_owned(),
@@ -19,6 +19,7 @@ pub(crate) fn service(backends: &[&str]) -> Service {
         protocol: Protocol::Tcp,
         on_outage: OnOutage::Reject,
         failback: Failback::Manual,
+        drain: Duration::ZERO,
         backends: backends.iter().enumerate().map(|(index, line)| backend(index, line)).collect(),
     }
 }

@@ -42,6 +42,21 @@ fn a_cold_backend_through_its_life() {
 }
 
 #[test]
+fn after_an_outage_a_failed_start_is_still_seen() {
+    let mut play = play(
+        service(&["primary", "cold cold"]),
+        "0.2 cold ---          | cold down
+         1   primary ---       | primary suspected, store primary!, primary down, outage began, START cold, cold attempt 1
+         2   start cold failed | cold failed (exit 1) pause 1, forget cold
+         2.5 primary ++        | store primary, primary up, outage ended
+         9   primary +         |",
+    );
+    assert_eq!(seen(&play.watched.view(), 1), "cold [not started: the last attempt failed: exit 1]");
+    play.on("10 maint cold on | cold maintenance on\n11 maint cold off | cold maintenance off");
+    assert_eq!(seen(&play.watched.view(), 1), "cold [not started]");
+}
+
+#[test]
 fn hot_and_warm_backends_have_the_roles_of_their_tiers() {
     let mut play = play(service(&["primary", "standby", "warm warm"]), "0.1 standby --- | standby down");
     let roles = |view: &View| view.backends.iter().map(|backend| backend.role).collect::<Vec<_>>();

@@ -3,15 +3,13 @@
 use std::fmt::Write as _;
 
 use fastswitch::machine::spec::Service;
-use fastswitch::machine::{
-    BackendId, Effect, Freeze, Machine, Outcome, Position, Refused, ScriptKind, State, Time,
-};
+use fastswitch::machine::{BackendId, Effect, Freeze, Machine, Outcome, Refused, ScriptKind, Time};
 
 use super::invariants::{self, Step};
 use super::memory::Memory;
 use super::model::Model;
 use super::services::line;
-use super::words::{cause_word, place, words};
+use super::words::{place, words};
 
 /// Everything that can happen to a machine. Times are those of the wall clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,16 +106,15 @@ impl Watched {
             machine: &self.machine,
             now,
             own_now: self.own(now),
+            // Most inputs of a simulation are heartbeats that change nothing.
+            thoroughly: !effects.is_empty()
+                || !matches!(input, Input::Beat(..))
+                || self.log.len().is_multiple_of(16),
         };
         if let Err(wrong) = invariants::check(&step) {
             self.fail(&wrong);
         }
         self.model.note_eligibility(now);
-        if let Some(Position { active: Some(active), outage, .. }) = self.memory.position
-            && self.memory.freeze == Freeze::No
-        {
-            self.model.forgive(active, !outage && self.model.of(active).health == State::Up);
-        }
         Answer { effects, refused }
     }
 
@@ -155,7 +152,7 @@ impl Watched {
             Input::Maintenance(id, on) => {
                 self.machine.set_maintenance(*id, *on, now, effects)?;
                 self.memory.maintenance[id.0] = *on;
-                self.model.backends[id.0].maintenance = *on;
+                self.model.maintenance(*id, *on);
                 Ok(())
             }
             Input::Restart => {
@@ -176,9 +173,20 @@ impl Watched {
         Time(now.since(self.born))
     }
 
-    fn fail(&self, wrong: &str) -> ! {
-        let mut told = String::new();
+    /// Ends the test with the whole story.
+    pub(crate) fn fail(&self, wrong: &str) -> ! {
+        let (mut told, mut quiet) = (String::new(), 0);
+        let is_quiet =
+            |input: &Input, effects: &[Effect]| matches!(input, Input::Beat(..)) && effects.is_empty();
         for (now, input, Answer { effects, refused }) in &self.log {
+            if is_quiet(input, effects) {
+                quiet += 1;
+                continue;
+            }
+            if quiet > 0 {
+                writeln!(told, "          ({quiet} quiet heartbeats)").unwrap();
+                quiet = 0;
+            }
             let effects: Vec<String> =
                 effects.iter().map(|effect| words(&self.service, effect, &mut |_| String::new())).collect();
             let refused = refused.as_ref().map_or(String::new(), |reasons| format!("refused: {reasons:?} "));
@@ -186,7 +194,7 @@ impl Watched {
             writeln!(told, "{seconds:9.3} {input:?} | {refused}{}", effects.join(", ")).unwrap();
         }
         let place = self.memory.position.map_or(String::new(), |position| place(&self.service, position));
-        let cause = cause_word(self.memory.cause);
+        let cause = self.memory.cause.name();
         let service: Vec<String> = self.service.backends.iter().map(line).collect();
         panic!("{wrong}\n{told}now {place} ({cause})\n{:?}\n{}", self.service.failback, service.join("\n"));
     }

@@ -1,7 +1,7 @@
 //! Effects in few words, for tables and for the log of a failure.
 
 use fastswitch::machine::spec::Service;
-use fastswitch::machine::{BackendId, Cause, Effect, Event, Position, State, TraceId};
+use fastswitch::machine::{BackendId, Effect, Event, Position, State, TraceId};
 
 /// An effect in words; a trace id follows as `#` and what `trace_name` makes of it, unless that is empty.
 pub(crate) fn words(
@@ -12,7 +12,7 @@ pub(crate) fn words(
     let name = |id: &BackendId| service.backends[id.0].name.as_str();
     let (words, trace) = match effect {
         Effect::Store(position) => (format!("store {}", place(service, *position)), None),
-        Effect::NoteCause(cause) => (format!("cause {}", cause_word(*cause)), None),
+        Effect::NoteCause(cause) => (format!("cause {}", cause.name()), None),
         Effect::Start { backend, trace, .. } => (format!("START {}", name(backend)), Some(*trace)),
         Effect::Abort { backend } => (format!("ABORT {}", name(backend)), None),
         Effect::Stop { backend, trace, .. } => (format!("STOP {}", name(backend)), Some(*trace)),
@@ -28,19 +28,8 @@ pub(crate) fn words(
 /// Where packets go: a name, and `!` in an outage.
 pub(crate) fn place(service: &Service, position: Position) -> String {
     let active = position.active.map_or("nobody", |id| &service.backends[id.0].name);
-    format!("{active}{}", if position.outage { "!" } else { "" })
-}
-
-pub(crate) fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Initial => "initial",
-        Cause::Failover => "failover",
-        Cause::Failback => "failback",
-        Cause::Operator => "operator",
-        Cause::Forced => "forced",
-        Cause::Maintenance => "maintenance",
-        Cause::Reconfigured => "reconfigured",
-    }
+    let draining = position.draining.map_or(String::new(), |id| format!("<{}", service.backends[id.0].name));
+    format!("{active}{}{draining}", if position.outage { "!" } else { "" })
 }
 
 fn event_words(service: &Service, event: &Event) -> String {
@@ -52,6 +41,7 @@ fn event_words(service: &Service, event: &Event) -> String {
         Event::Switched { from, to, .. } => {
             format!("switched {}>{}", from.as_ref().map_or("nobody", name), name(to))
         }
+        Event::Drained { backend } => format!("{} drained", name(backend)),
         Event::OutageBegan { .. } => "outage began".to_owned(),
         Event::OutageEnded { .. } => "outage ended".to_owned(),
         Event::Starting { backend, attempt } => format!("{} attempt {attempt}", name(backend)),

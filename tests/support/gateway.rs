@@ -218,7 +218,11 @@ impl Gateway {
 
     /// Makes a backend of a service active, or none, with or without an outage.
     pub fn switch(&mut self, slot: u32, active: Option<u8>, outage: bool) {
-        let word = SwitchWord::new(active, outage, 1);
+        self.store(slot, SwitchWord::new(active, None, outage, 1));
+    }
+
+    /// Stores a switch word.
+    pub fn store(&mut self, slot: u32, word: SwitchWord) {
         let mut words: Array<_, u64> =
             self.ebpf.map_mut(map::SWITCH).expect("map").try_into().expect("shape");
         words.set(slot, word.0, 0).expect("set");

@@ -39,7 +39,11 @@ fn describe(text: &mut String, service: &Service) {
         let _ = write!(text, "  since {since}");
     }
     text.push('\n');
-    let _ = writeln!(text, "  {}", service.reason);
+    let _ = write!(text, "  {}", service.reason);
+    if let Some(draining) = &service.draining {
+        let _ = write!(text, "; {draining} drains");
+    }
+    text.push('\n');
     if service.frozen {
         let until = service.frozen_until.as_deref().unwrap_or("`unfreeze`");
         let _ = writeln!(text, "  FROZEN until {until}");
@@ -112,6 +116,7 @@ mod tests {
             mode: "nat".to_owned(),
             active: Some("primary".to_owned()),
             target: Some("primary".to_owned()),
+            draining: None,
             epoch: 3,
             since: None,
             frozen: false,

@@ -18,6 +18,8 @@ const MAX_SERVICES: usize = 2048;
 const MAX_BACKENDS: usize = 16;
 /// How long a preferred backend must have been up before an automatic return to it.
 const FAILBACK_DELAY: Duration = Duration::from_secs(30);
+/// How long, after a planned switch, the backend before keeps its open connections: requests end in it, sessions not.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// The services read so far, for what each next one must not share with them.
 pub(super) struct Services<'a> {
@@ -68,6 +70,7 @@ impl<'a> Services<'a> {
             protocol: protocol?,
             on_outage: on_outage?,
             failback: failback?,
+            drain: DRAIN,
             backends: backends?,
         })
     }

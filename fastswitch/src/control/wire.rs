@@ -156,6 +156,8 @@ pub struct Service {
     pub active: Option<String>,
     /// Name of the backend that packets of existing connections go to; outside an outage the same as `active`.
     pub target: Option<String>,
+    /// Name of the backend that, after a planned switch, still has the TCP connections opened before; null: none.
+    pub draining: Option<String>,
     /// Number of the last decision.
     pub epoch: u32,
     /// When the active backend became active, RFC 3339; null if never.

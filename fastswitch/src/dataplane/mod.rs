@@ -116,8 +116,10 @@ impl Dataplane {
     /// Stores a service's switch word: one store on a mapped page.
     pub fn store(&self, service: ServiceId, position: Position) {
         let place = &self.plan.places[service.0];
-        let active = position.active.map(|id| place.rows[id.0]);
-        self.tables.switch.store(place.slot, SwitchWord::new(active, position.outage, position.epoch).0);
+        let row = |id: BackendId| place.rows[id.0];
+        let (active, draining) = (position.active.map(row), position.draining.map(row));
+        let word = SwitchWord::new(active, draining, position.outage, position.epoch);
+        self.tables.switch.store(place.slot, word.0);
     }
 
     /// Stores where a backend's packets go next.

@@ -192,6 +192,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::PORTS, [index, size::<Port>(), MAX_PORTS]),
         (map::DIRECT, [size::<Flow>(), size::<u8>(), CLIENTS_KEPT]),
         (map::DIRECT_SEEN, [index, size::<u32>(), rows]),
+        (map::OPENED, [size::<Flow>(), size::<u32>(), CLIENTS_KEPT]),
         (map::CLIENTS, [size::<[u8; 4]>(), size::<Hop>(), CLIENTS_KEPT]),
         (map::COUNTERS, [index, size::<Counters>(), MAX_SERVICES + 1]),
         (map::SERVICE_INFO, [index, size::<ServiceInfo>(), MAX_SERVICES]),

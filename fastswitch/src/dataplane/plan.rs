@@ -96,7 +96,7 @@ impl Plan {
             }
             let is_new = tables.service(place.slot)?.used == 0;
             if is_new {
-                tables.switch.store(place.slot, SwitchWord::new(None, true, 0).0);
+                tables.switch.store(place.slot, SwitchWord::new(None, None, true, 0).0);
             }
             tables.update_service(place.slot, |info| {
                 if is_new {
@@ -208,14 +208,15 @@ fn place_backends(
 fn adopt(tables: &Tables, slot: u32, rows: &[u8]) -> Result<Adopted, DataplaneError> {
     let word = tables.switch_word(slot);
     let info = tables.service(slot)?;
-    let active = word.active().and_then(|row| rows.iter().position(|&other| other == row)).map(BackendId);
+    let backend = |row: u8| rows.iter().position(|&other| other == row).map(BackendId);
+    let (active, draining) = (word.active().and_then(backend), word.draining().and_then(backend));
     let mut maintenance = Vec::new();
     for &row in rows {
         let index = abi::row(slot, row);
         maintenance.push(tables.backend(index)?.used != 0 && tables.backend_info(index)?.maintenance != 0);
     }
     Ok(Adopted {
-        position: Position { active, outage: word.outage(), epoch: word.epoch() },
+        position: Position { active, draining, outage: word.outage(), epoch: word.epoch() },
         cause: cause_of(info.cause),
         frozen_until: info.frozen_until,
         maintenance,

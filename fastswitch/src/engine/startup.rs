@@ -146,6 +146,8 @@ impl Driver {
             let seed = seed.wrapping_add(index as u64);
             self.machines.push(Machine::new(service, &restored, seed, now, &mut effects));
             self.execute(id, effects, Instant::now());
+            // The word may still name a draining backend that this configuration does not have.
+            self.dataplane.store(id, self.machines[index].position());
             self.deadlines.set(id, self.machines[index].deadline());
         }
     }

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::driver::Driver;
 use crate::control::wire;
-use crate::machine::{BackendView, Freeze, ServiceId, State, View};
+use crate::machine::{BackendId, BackendView, Freeze, ServiceId, State, View};
 use crate::net::XdpMode;
 use crate::telemetry::report;
 
@@ -62,7 +62,8 @@ impl Driver {
         let spec = &self.spec.services[id.0];
         let view = self.machines[id.0].view(self.clock.now());
         let info = self.dataplane.service_info(id).ok();
-        let target = view.position.active.map(|active| spec.backends[active.0].name.clone());
+        let name = |id: BackendId| spec.backends[id.0].name.clone();
+        let target = view.position.active.map(name);
         let backends = spec.backends.iter().zip(&view.backends);
         wire::Service {
             name: spec.name.clone(),
@@ -72,6 +73,7 @@ impl Driver {
             mode: "nat".to_owned(),
             active: target.clone().filter(|_| !view.position.outage),
             target,
+            draining: view.position.draining.map(name),
             epoch: view.position.epoch,
             since: info.and_then(|info| report::rfc3339(info.since)),
             frozen: view.freeze != Freeze::No,

@@ -16,6 +16,7 @@ impl Machine {
         now: Time,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
+        self.now = now;
         let holds = self.holds(to, now);
         if !holds.is_empty() && !force {
             return Err(Refused(holds.iter().map(ToString::to_string).collect()));
@@ -36,6 +37,7 @@ impl Machine {
     /// # Errors
     /// Refused if a more preferred backend exists but none of them is eligible.
     pub fn failback(&mut self, now: Time, effects: &mut Vec<Effect>) -> Result<Option<BackendId>, Refused> {
+        self.now = now;
         let preferred: Vec<BackendId> = self.preferred_to_active().collect();
         if let Some(&target) = preferred.iter().find(|&&id| self.is_eligible(id)) {
             let trace = self.fresh_trace();
@@ -73,11 +75,16 @@ impl Machine {
         now: Time,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
+        self.now = now;
         if self.state(id).maintenance != on {
             if on && self.position.active == Some(id) {
                 self.leave(id, effects)?;
             }
-            self.state_mut(id).maintenance = on;
+            let backend = self.state_mut(id);
+            backend.maintenance = on;
+            if !on {
+                backend.launcher.mended();
+            }
             self.tell(None, Event::Maintenance { backend: id, on }, effects);
         }
         self.evaluate(now, effects);

@@ -9,6 +9,8 @@ use super::{BackendId, Failure, State, TraceId};
 pub struct Position {
     /// The active backend; it stays in place during an outage, for what still arrives.
     pub active: Option<BackendId>,
+    /// The one that keeps the TCP connections it had when it stopped being active by plan.
+    pub draining: Option<BackendId>,
     /// Whether new connections get the `on_outage` answer.
     pub outage: bool,
     /// Number of this decision; each raises it by one, wrapping.
@@ -142,6 +144,11 @@ pub enum Event {
         cause: Cause,
         /// Number of the decision.
         epoch: u32,
+    },
+    /// After a planned switch, the backend before has had its time to finish its connections.
+    Drained {
+        /// Which.
+        backend: BackendId,
     },
     /// No backend can serve: new connections get the `on_outage` answer.
     OutageBegan {

@@ -83,6 +83,11 @@ impl Health {
         self.state != State::Down && self.against > 0
     }
 
+    /// Down, and the last round has not made it look better.
+    pub(super) fn is_silent(&self) -> bool {
+        self.state == State::Down && self.against == 0
+    }
+
     /// Takes a round's outcome in. From `Unknown` one success is enough, since there is no failure to outweigh.
     pub(super) fn record(&mut self, now: Time, outcome: Outcome, fall: NonZeroU32, rise: NonZeroU32) -> Move {
         match outcome {

@@ -75,7 +75,7 @@ pub enum Launched {
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
     pub(super) launch: Launch,
-    /// Failed attempts since it last ran for [`RETRY_PAUSE_MAX`], or nobody needed it.
+    /// Failed attempts in a row. To have answered once does not end the row: it may die of its first load each time.
     pub(super) failures: u32,
     /// What the last failed attempt failed of.
     pub(super) error: Option<String>,
@@ -84,6 +84,21 @@ pub(super) struct Launcher {
 impl Launcher {
     pub(super) fn new() -> Self {
         Self { launch: Launch::Idle, failures: 0, error: None }
+    }
+
+    /// Ends the row of failures if none has come since then, for long enough.
+    pub(super) fn forgive(&mut self, since: Time, now: Time) {
+        if now.since(since) >= RETRY_PAUSE_MAX {
+            self.failures = 0;
+        }
+    }
+
+    /// Somebody says that what made it fail is mended.
+    pub(super) fn mended(&mut self) {
+        self.failures = 0;
+        if let Launch::Pausing { .. } = self.launch {
+            self.launch = Launch::Idle;
+        }
     }
 
     /// How long to wait before the next attempt.

@@ -76,6 +76,8 @@ pub struct Machine {
     pub(super) incident: Option<TraceId>,
     /// The time of the last input: what was due by then is done.
     pub(super) now: Time,
+    /// When the draining backend, if there is one, has had its time.
+    drained_by: Time,
     seed: u64,
     traces: u64,
 }
@@ -93,14 +95,21 @@ impl Machine {
                 eligible_since: None,
             })
             .collect();
+        let drained_by = now + spec.drain;
         let mut machine = Self {
             spec,
             backends,
-            position: restored.position.unwrap_or(Position { active: None, outage: false, epoch: 0 }),
+            position: restored.position.unwrap_or(Position {
+                active: None,
+                draining: None,
+                outage: false,
+                epoch: 0,
+            }),
             cause: restored.cause,
             freeze: restored.freeze,
             incident: None,
             now,
+            drained_by,
             seed,
             traces: 0,
         };
@@ -164,7 +173,8 @@ impl Machine {
                 .filter(|&due| due > self.now)
                 .min()
         });
-        [thaw, failback, self.launch_deadline()].into_iter().flatten().min()
+        let drained = self.position.draining.map(|_| self.drained_by);
+        [thaw, failback, drained, self.launch_deadline()].into_iter().flatten().min()
     }
 
     /// What is wanted.
@@ -193,6 +203,7 @@ impl Machine {
         if let Some(active) = self.position.active.filter(|&active| self.serves(active)) {
             self.end_outage(active, effects);
         }
+        self.end_drain(effects);
         if self.freeze == Freeze::No {
             self.automate(now, effects);
         }
@@ -308,7 +319,12 @@ impl Machine {
         let from = self.position.active;
         let trace = trace.unwrap_or_else(|| self.fresh_trace());
         let was_outage = self.position.outage;
-        self.store(Some(to), false, effects);
+        let healthy = |id: &BackendId| *id != to && self.state(*id).health.state() != State::Down;
+        let draining = from
+            .filter(healthy)
+            .filter(|_| cause != Cause::Failover && !was_outage && !self.spec.drain.is_zero());
+        self.drained_by = self.now + self.spec.drain;
+        self.store(Position { active: Some(to), draining, outage: false, ..self.position }, effects);
         self.note_cause(cause, effects);
         let epoch = self.position.epoch;
         self.tell(Some(trace), Event::Switched { from, to, cause, epoch }, effects);
@@ -327,20 +343,29 @@ impl Machine {
             return;
         }
         let last = self.position.active;
-        self.store(last, true, effects);
+        self.store(Position { draining: None, outage: true, ..self.position }, effects);
         self.open_incident();
         self.tell(self.incident, Event::OutageBegan { last }, effects);
     }
 
     fn end_outage(&mut self, active: BackendId, effects: &mut Vec<Effect>) {
         if self.position.outage {
-            self.store(Some(active), false, effects);
+            self.store(Position { draining: None, outage: false, ..self.position }, effects);
             self.tell(self.incident, Event::OutageEnded { backend: active }, effects);
         }
     }
 
-    fn store(&mut self, active: Option<BackendId>, outage: bool, effects: &mut Vec<Effect>) {
-        self.position = Position { active, outage, epoch: self.position.epoch.wrapping_add(1) };
+    /// Ends a drain whose time is up, or whose backend has nothing more to give.
+    fn end_drain(&mut self, effects: &mut Vec<Effect>) {
+        let Some(draining) = self.position.draining else { return };
+        if self.now >= self.drained_by || self.state(draining).health.state() == State::Down {
+            self.store(Position { draining: None, ..self.position }, effects);
+            self.tell(None, Event::Drained { backend: draining }, effects);
+        }
+    }
+
+    fn store(&mut self, position: Position, effects: &mut Vec<Effect>) {
+        self.position = Position { epoch: self.position.epoch.wrapping_add(1), ..position };
         // Before everything else that this input has led to: the word is what clients wait for.
         let stores = effects.iter().take_while(|effect| matches!(effect, Effect::Store(_))).count();
         effects.insert(stores, Effect::Store(self.position));

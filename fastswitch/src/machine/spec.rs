@@ -40,6 +40,8 @@ pub struct Service {
     pub on_outage: OnOutage,
     /// When to return to a preferred hot backend.
     pub failback: Failback,
+    /// How long, after a planned switch, the backend before keeps the TCP connections that it had; zero: not at all.
+    pub drain: Duration,
     /// In order of preference, the first is the primary; 1 to 16. Names, and addresses, are unique; the first is hot.
     pub backends: Vec<Backend>,
 }

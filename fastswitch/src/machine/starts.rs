@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::launch::{Began, Launch, Launcher, RETRY_PAUSE_MAX};
+use super::launch::{Began, Launch};
 use super::service::{Freeze, Machine};
 use super::spec::Tier;
-use super::{BackendId, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
+use super::{BackendId, Cause, Effect, Event, Launched, Position, ScriptKind, State, Time, TraceId};
 
 const RETURNED: &str = "no longer needed";
 const CLEAN_UP: &str = "clearing away a failed start";
@@ -75,29 +75,31 @@ impl Machine {
         let launcher = &mut self.state_mut(id).launcher;
         if let Launch::Starting { began, trace, script_runs } = launcher.launch {
             launcher.launch = Launch::Running { since: now, trace, script_runs };
+            launcher.error = None;
             self.tell(Some(trace), Event::Ready { backend: id, after: began.elapsed(now) }, effects);
         }
     }
 
-    /// Starts the next warm or cold backend, unless one is being started already.
+    /// Starts the next warm or cold backend, unless one is being started already: of those that have failed least often
+    /// the most preferred.
     pub(super) fn launch(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for id in self.preference() {
             if self.tier(id) == Tier::Hot {
                 continue;
             }
-            let backend = self.state(id);
-            match backend.launcher.launch {
+            let is_down = self.state(id).health.state() == State::Down;
+            let launcher = &mut self.state_mut(id).launcher;
+            match launcher.launch {
                 Launch::Starting { .. } => return,
-                Launch::Running { since, trace, script_runs } if backend.health.state() == State::Down => {
-                    if now.since(since) >= RETRY_PAUSE_MAX {
-                        self.state_mut(id).launcher.failures = 0;
-                    }
+                Launch::Running { since, trace, script_runs } if is_down => {
+                    launcher.forgive(since, now);
                     self.start_failed(id, trace, "stopped answering".to_owned(), script_runs, now, effects);
                 }
+                Launch::Pausing { until } => launcher.forgive(until, now),
                 _ => {}
             }
         }
-        let next = self.preference().into_iter().find(|&id| {
+        let startable = self.preference().into_iter().filter(|&id| {
             let backend = self.state(id);
             let ready_to_try = match backend.launcher.launch {
                 Launch::Idle => true,
@@ -110,6 +112,8 @@ impl Machine {
                 && backend.health.state() == State::Down
                 && self.spec.backends[id.0].start.is_some()
         });
+        // Two that fail slowly must not keep a third from its turn: each other's starts outlast their pauses.
+        let next = startable.min_by_key(|&id| self.state(id).launcher.failures);
         let Some(id) = next else { return };
         self.open_incident();
         let trace = self.incident.unwrap_or_else(|| self.fresh_trace());
@@ -122,7 +126,8 @@ impl Machine {
     }
 
     /// Moves on what needs no other backend for that: gives up starts that take too long or are in maintenance, stops
-    /// what has ended. After a restart heartbeats come before the time: a start may have worked meanwhile.
+    /// what has ended. Heartbeats come before the time: the first healthy one counts, and after a restart it may long have
+    /// been there.
     pub(super) fn review_launches(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for index in 0..self.backends.len() {
             let id = BackendId(index);
@@ -130,11 +135,13 @@ impl Machine {
             let backend = self.state(id);
             match backend.launcher.launch {
                 Launch::Ending { .. } => self.stop_if_ended(id, now, effects),
-                _ if backend.maintenance && self.position.active != Some(id) => {
+                _ if backend.maintenance
+                    && !(self.cause == Cause::Forced && self.position.active == Some(id)) =>
+                {
                     self.retire(id, MAINTENANCE, now, effects);
                 }
                 Launch::Starting { began, trace, script_runs }
-                    if backend.health.state() == State::Down && began.elapsed(now) >= limit =>
+                    if backend.health.is_silent() && began.elapsed(now) >= limit =>
                 {
                     let why = format!("no healthy heartbeat within {limit:?}");
                     self.start_failed(id, trace, why, script_runs, now, effects);
@@ -172,19 +179,18 @@ impl Machine {
     }
 
     fn retire(&mut self, id: BackendId, reason: &'static str, now: Time, effects: &mut Vec<Effect>) {
+        if self.position.draining == Some(id) {
+            return;
+        }
         let launcher = &mut self.state_mut(id).launcher;
         let (trace, script_runs) = match launcher.launch {
-            Launch::Starting { trace, script_runs, .. } | Launch::Running { trace, script_runs, .. } => {
+            Launch::Starting { trace, script_runs, .. } => (trace, script_runs),
+            Launch::Running { since, trace, script_runs } => {
+                launcher.forgive(since, now);
                 (trace, script_runs)
             }
-            Launch::Pausing { .. } => {
-                *launcher = Launcher::new();
-                return;
-            }
-            Launch::Idle | Launch::Ending { .. } | Launch::Stopping { .. } => return,
+            Launch::Idle | Launch::Ending { .. } | Launch::Stopping { .. } | Launch::Pausing { .. } => return,
         };
-        launcher.failures = 0;
-        launcher.error = None;
         self.end(id, trace, reason, script_runs, now, effects);
         if script_runs {
             self.tell(Some(trace), Event::StartAborted { backend: id }, effects);

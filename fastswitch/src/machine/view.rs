@@ -104,6 +104,9 @@ impl fmt::Display for Hold {
             Self::NotStarted => f.write_str("not started"),
             Self::Starting => f.write_str("starting"),
             Self::Stopping => f.write_str("stopping"),
+            Self::StartFailed { why, pause } if pause.is_zero() => {
+                write!(f, "not started: the last attempt failed: {why}")
+            }
             Self::StartFailed { why, pause } => {
                 write!(f, "start failed: {why}; next attempt possible in {:.0} s", pause.as_secs_f64().ceil())
             }
@@ -139,9 +142,9 @@ impl Machine {
             Launch::Ending { .. } | Launch::Stopping { .. } => holds.push(Hold::Stopping),
             _ if health == State::Up => {}
             Launch::Starting { .. } => holds.push(Hold::Starting),
-            Launch::Pausing { until } => holds.push(Hold::StartFailed {
-                why: backend.launcher.error.clone().unwrap_or_default(),
-                pause: until.since(now),
+            Launch::Pausing { until } => holds.push(match backend.launcher.error.clone() {
+                Some(why) => Hold::StartFailed { why, pause: until.since(now) },
+                None => Hold::NotStarted,
             }),
             Launch::Idle if self.tier(id) != Tier::Hot => holds.push(Hold::NotStarted),
             Launch::Idle | Launch::Running { .. } => holds.push(match health {

@@ -40,6 +40,9 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
                 say!(info, "switched", to, "is active now", from, cause = cause_name, epoch, stored_us);
             }
         }
+        Event::Drained { backend } => {
+            say!(info, "drained", backend, "no longer gets packets of connections opened before the switch");
+        }
         Event::OutageBegan { last } => {
             let last = last.as_ref().map(name);
             tracing::error!(

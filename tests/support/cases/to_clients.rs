@@ -96,6 +96,24 @@ pub(super) fn replies() -> Vec<Case> {
             ]
         }),
     ];
+    cases.push({
+        let client = ([10, 9, 4, 5], 40000);
+        let small = from_backend(tcp(WEB_PRIMARY, client, flag::ACK, &[0; SMALL_MTU - 40]));
+        let large = from_backend(tcp(WEB_PRIMARY, client, flag::ACK, &[0; SMALL_MTU - 39]));
+        let sent = small.clone().renamed_source(WEB_VIP, BACKENDS_ARM, STANDBY_MAC).bytes();
+        let go = || Step::Packet {
+            arm: Arm::Backends,
+            frame: small.bytes(),
+            action: action::TX,
+            replied: sent.len(),
+            out: sent.clone(),
+            slot: WEB,
+            reason: Reason::Replied,
+            forwarded: 0,
+        };
+        let stop = || pass(Arm::Backends, &large, WEB, Reason::FibTooBig);
+        case("reply: the route of a small packet is not that of one too big", [go(), stop(), go(), stop()])
+    });
     for (client, reason) in DEAD_ENDS {
         let payload = if reason == Reason::FibTooBig { vec![0; SMALL_MTU - 39] } else { vec![] };
         let frame = from_backend(tcp(WEB_PRIMARY, (client, 40000), flag::ACK, &payload));
