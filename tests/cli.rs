@@ -14,8 +14,8 @@ use xtask::shell;
 
 use support::said::{done, refused, say, wrong};
 use support::scene::{
-    counter, datagrams_come_back, list, nothing_is_left, program, run, scene, service, start_daemon,
-    wait_active, wait_backend, whoami,
+    configure, counter, datagrams_come_back, list, nothing_is_left, program, run, scene, service,
+    start_daemon, wait_active, wait_backend, whoami,
 };
 
 fn main() -> ExitCode {
@@ -68,7 +68,7 @@ fn check_tells_all_errors_at_once(lab: &Lab) -> anyhow::Result<()> {
 
 fn check_looks_at_the_machine(lab: &Lab) -> anyhow::Result<()> {
     let file = config(lab)?;
-    lab.write_config(|config| {
+    configure(lab, |config| {
         config["gateway"]["interfaces"] = json!(["eth0", "eth7"]);
         config["service"][0]["backend"][2]["start"]["command"] = json!(["/nowhere/start.sh"]);
         config["service"][1]["backend"][2]["stop"]["command"] = json!([file]);

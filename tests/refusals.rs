@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, ensure};
 use aya::maps::{Array, MapData};
@@ -14,10 +14,12 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 use xtask::lab::{Backend, Host, Lab, LabOptions, Topology, VIP, vip};
 use xtask::programs::Programs;
-use xtask::shell;
+use xtask::{shell, wait};
 
 use support::said::{Said, done, refused, wrong};
-use support::scene::{nothing_is_left, options, program, run, scene, scene_in, start_daemon, whoami};
+use support::scene::{
+    LIMIT, configure, nothing_is_left, options, program, run, scene, scene_in, start_daemon, whoami,
+};
 
 fn main() -> ExitCode {
     let one_arm = || LabOptions { topology: Topology::OneArm, ..options() };
@@ -57,7 +59,7 @@ fn says(said: &str, expected: &[&str]) -> anyhow::Result<()> {
 }
 
 fn an_interface_that_does_not_exist(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| config["gateway"]["interfaces"] = serde_json::json!(["eth0", "eth7"]))?;
+    configure(lab, |config| config["gateway"]["interfaces"] = serde_json::json!(["eth0", "eth7"]))?;
     let said = wrong(lab, &args(&daemon(lab)?))?;
     says(&said, &["`eth7`", "gateway.interfaces", "ip link"])?;
     nothing_is_left(lab)
@@ -79,6 +81,7 @@ fn a_foreign_program_on_the_interface(lab: &Lab) -> anyhow::Result<()> {
     lab.kill_daemon()?;
     let pins = lab.pin_dir().join(format!("v{ABI}"));
     fs::remove_file(pins.join("link-eth1"))?;
+    wait::until_true("the link is gone", LIMIT, || Ok(program(lab, "eth1")?.is_none()))?;
     lab.occupy(Host::Gw, "eth1")?;
     let (ours, foreign) = (program(lab, "eth0")?, program(lab, "eth1")?);
     says(&refused(lab, &args(&daemon(lab)?))?, &["eth1", "ip link set dev eth1 xdp off"])?;
@@ -105,14 +108,14 @@ fn a_malformed_configuration(lab: &Lab) -> anyhow::Result<()> {
     let file = file.display();
     lab.write_config_text("[gateway\n")?;
     says(&wrong(lab, &args(&daemon(lab)?))?, &[&format!("{file}:1:"), "help:"])?;
-    lab.write_config(|config| config["service"][0]["backend"][1]["tier"] = "lukewarm".into())?;
+    configure(lab, |config| config["service"][0]["backend"][1]["tier"] = "lukewarm".into())?;
     says(&wrong(lab, &args(&daemon(lab)?))?, &[&format!("{file}:"), "lukewarm", "hot"])?;
     fs::remove_file(lab.config_file())?;
     says(&wrong(lab, &args(&daemon(lab)?))?, &[&format!("{file}: cannot be read"), "-c FILE"])?;
     nothing_is_left(lab)?;
 
     // A running one is not disturbed by what another one was refused for.
-    lab.write_config(|_| ())?;
+    configure(lab, |_| ())?;
     start_daemon(lab)?;
     lab.write_config_text("[gateway\n")?;
     wrong(lab, &args(&daemon(lab)?))?;
@@ -209,7 +212,8 @@ fn unprivileged(lab: &Lab, options: &[&str], words: &[&str]) -> anyhow::Result<S
     // A copy, for a user may not reach the original.
     let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir()?;
     let program = folder.path().join("fastswitch");
-    fs::copy(Programs::find()?.fastswitch, &program)?;
+    // Not by this process: another thread's child might inherit the file while it is written, and keep it from being run.
+    shell::run(Command::new("cp").arg(Programs::find()?.fastswitch).arg(&program))?;
     let mut command = lab.command(Host::Gw, "timeout")?;
     command.args(["60", "setpriv"]).args(options).arg(&program).args(words);
     Said::of(&shell::output(&mut command)?)
@@ -233,7 +237,7 @@ fn a_socket_that_cannot_be_opened(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)?;
     lab.kill_daemon()?;
     let before = (program(lab, "eth0")?, lab.status()?["services"].clone());
-    lab.write_config(support::scene::keep_tcp)?;
+    configure(lab, support::scene::keep_tcp)?;
     says(&refused(lab, &args(&words))?, &["control socket", &below_a_file])?;
     ensure!((program(lab, "eth0")?, lab.status()?["services"].clone()) == before);
     Ok(())

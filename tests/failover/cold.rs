@@ -13,7 +13,7 @@ use xtask::wait;
 
 use crate::support::journal::{events, in_order, lines, wait_event, wait_events};
 use crate::support::scene::{
-    LIMIT, backend, keep_tcp, options, scene, scene_in, start_daemon, wait_active, whoami,
+    LIMIT, backend, configure, keep_tcp, options, scene, scene_in, start_daemon, wait_active, whoami,
 };
 
 /// Longer than any test waits.
@@ -52,7 +52,7 @@ fn start_scripts_know_what_they_start(lab: &Lab) -> anyhow::Result<()> {
         lab.start_script().display()
     );
     let start = script(lab, "start.sh", &body)?;
-    lab.write_config(|config| {
+    configure(lab, |config| {
         keep_tcp(config);
         config["service"][0]["backend"][2]["start"]["command"] = json!([start]);
     })?;
@@ -84,7 +84,7 @@ fn start_scripts_know_what_they_start(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn recovery_wins_over_a_cold_start(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(keep_tcp)?;
+    configure(lab, keep_tcp)?;
     start_daemon(lab)?;
     kill_hot(lab)?;
     wait_event(lab, "starting", Some("cold"))?;
@@ -111,7 +111,7 @@ fn recovery_wins_over_a_cold_start(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn failed_starts_are_tried_again(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(keep_tcp)?;
+    configure(lab, keep_tcp)?;
     start_daemon(lab)?;
     let (model, away) = (lab.run_dir().join("model"), lab.run_dir().join("model.away"));
     fs::rename(&model, &away)?;
@@ -130,7 +130,7 @@ fn failed_starts_are_tried_again(lab: &Lab) -> anyhow::Result<()> {
 
 fn a_failed_start_goes_to_the_next_one(lab: &Lab) -> anyhow::Result<()> {
     let broken = script(lab, "broken.sh", "echo the disk is gone >&2; exit 7")?;
-    lab.write_config(|config| {
+    configure(lab, |config| {
         keep_tcp(config);
         let backends = config["service"][0]["backend"].as_array_mut();
         let broken = json!({
@@ -156,7 +156,7 @@ fn a_failed_start_goes_to_the_next_one(lab: &Lab) -> anyhow::Result<()> {
 /// The script ends at once, but heartbeats never find the server ready.
 fn a_start_that_takes_too_long_fails(lab: &Lab) -> anyhow::Result<()> {
     let start = script(lab, "start.sh", &format!("'{}' >/dev/null 2>&1 &", lab.start_script().display()))?;
-    lab.write_config(|config| {
+    configure(lab, |config| {
         keep_tcp(config);
         let cold = &mut config["service"][0]["backend"][2];
         cold["start"]["command"] = json!([start]);
@@ -178,7 +178,7 @@ fn a_start_that_takes_too_long_fails(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn a_script_that_takes_too_long_is_ended(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         keep_tcp(config);
         config["service"][0]["backend"][2]["start"]["timeout"] = "1s".into();
     })?;

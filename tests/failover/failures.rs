@@ -11,8 +11,8 @@ use xtask::wait;
 
 use crate::support::journal::{events, in_order, wait_event};
 use crate::support::scene::{
-    LIMIT, Test, backend, connect, counter, datagram, datagrams_come_back, keep_backends, load, options,
-    scene, scene_in, start_daemon, wait_active, wait_answers, wait_backend, wait_outage, whoami,
+    LIMIT, Test, backend, configure, connect, counter, datagram, datagrams_come_back, keep_backends, load,
+    options, scene, scene_in, start_daemon, wait_active, wait_answers, wait_backend, wait_outage, whoami,
 };
 
 /// How a backend fails, and how that is undone.
@@ -47,7 +47,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn the_whole_story(lab: &Lab, fault: &Fault) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         // Both services share the cold machine: only one of them may take it down.
         if let Some(cold) = config["service"][1]["backend"][2].as_object_mut() {
             cold.remove("stop");
@@ -117,7 +117,7 @@ fn the_log_tells_it(lab: &Lab) -> anyhow::Result<()> {
 
 /// Not only new attempts: also one that the dead backend's machine has left waiting is told in the end.
 fn an_outage_is_rejected_at_once(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| keep_backends(config, 2))?;
+    configure(lab, |config| keep_backends(config, 2))?;
     start_daemon(lab)?;
     for dead in [Backend::Primary, Backend::Standby] {
         lab.silence(dead)?;
@@ -141,7 +141,7 @@ fn an_outage_is_rejected_at_once(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn an_outage_is_dropped_if_that_is_wanted(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         keep_backends(config, 1);
         for service in [0, 1] {
             config["service"][service]["on_outage"] = "drop".into();
@@ -164,7 +164,7 @@ fn an_outage_is_dropped_if_that_is_wanted(lab: &Lab) -> anyhow::Result<()> {
 
 /// A server that is held up for less than `fall` heartbeats stays active, and the log says so.
 fn one_miss_is_suspected_and_cleared(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         for service in [0, 1] {
             config["service"][service]["heartbeat"]["fall"] = 1000.into();
         }

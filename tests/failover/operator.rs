@@ -10,8 +10,8 @@ use xtask::shell;
 
 use crate::support::journal::in_order;
 use crate::support::scene::{
-    backend, load, nothing_failed, scene, service, start_daemon, wait_active, wait_answers, wait_backend,
-    wait_services, whoami,
+    backend, configure, load, nothing_failed, scene, service, start_daemon, wait_active, wait_answers,
+    wait_backend, wait_services, whoami,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -47,7 +47,7 @@ fn a_planned_switch_fails_no_request(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn failback_waits_for_its_command(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         for service in [0, 1] {
             config["service"][service]["failback"] = "manual".into();
             if let Some(service) = config["service"][service].as_object_mut() {

@@ -1,20 +1,22 @@
 //! What becomes of packets: bytes, addresses, checksums, TTL, counters.
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use xtask::lab::{Backend, CLIENT, Host, Lab, LabOptions, Topology, VIP, vip};
 use xtask::{http, wait};
 
 use crate::support::capture::Capture;
 use crate::support::pcap::{self, Packet, Payload};
 use crate::support::scene::{
-    LIMIT, connect, counter, datagram, datagrams_come_back, keep_backends, list, load, nothing_failed,
-    options, ping, scene, scene_in, service, start_daemon, transfer, wait_active, wait_answers, wait_outage,
-    whoami,
+    LIMIT, configure, connect, counter, datagram, datagrams_come_back, keep_backends, list, load,
+    nothing_failed, options, ping, scene, scene_in, service, start_daemon, transfer, wait_active,
+    wait_answers, wait_outage, whoami,
 };
 
 /// A port of the VIP that no backend has.
@@ -40,7 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// The VIP's port is another than the backends': both are rewritten.
 fn captured_packets_are_right(lab: &Lab) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         for service in [0, 1] {
             config["service"][service]["port"] = OTHER_PORT.into();
         }
@@ -59,8 +61,12 @@ fn captured_packets_are_right(lab: &Lab) -> anyhow::Result<()> {
     wait_outage(lab)?;
     ensure!(connect(lab, target, LIMIT)? == Err(std::io::ErrorKind::ConnectionRefused));
     ensure!(datagram(lab, target, b"anybody?", LIMIT)? == Err(std::io::ErrorKind::ConnectionRefused));
-    let (client, backend) = (at_client.finish()?, at_backend.finish()?);
-
+    // Each is complete with what came last.
+    let client = at_client.finish(|packets| unreachable(packets).is_some())?;
+    let backend = at_backend.finish(|packets| {
+        let datagram = |packet: &&Packet| *packet.source.ip() == CLIENT && packet.payload == Payload::Udp;
+        packets.iter().filter(datagram).count() == SIZES.len()
+    })?;
     client_sees_the_vip_only(&client)?;
     backend_sees_the_client(&backend)?;
     outage_answers(&client)
@@ -104,16 +110,20 @@ fn outage_answers(packets: &[Packet]) -> anyhow::Result<()> {
         |payload: &Payload| matches!(payload, Payload::Tcp(flags) if flags & (RST | ACK) == RST | ACK);
     let refused = replies(packets, refused);
     ensure!(!refused.is_empty(), "no reset");
-    let unreachable = packets.iter().find_map(|packet| match &packet.payload {
-        Payload::Icmp(3, 3, quoted) => Some((packet, quoted)),
-        _ => None,
-    });
-    let (packet, quoted) = unreachable.context("no port unreachable")?;
+    let (packet, quoted) = unreachable(packets).context("no port unreachable")?;
     ensure!(*packet.source.ip() == VIP && *packet.destination.ip() == CLIENT, "{packet:?}");
     // The quoted beginning of the client's own packet, by which its kernel finds the socket.
     ensure!(quoted.get(12..20) == Some(&[CLIENT.octets(), VIP.octets()].concat()[..]), "{quoted:02x?}");
     ensure!(quoted.get(22..24) == Some(&OTHER_PORT.to_be_bytes()[..]), "{quoted:02x?}");
     Ok(())
+}
+
+/// The message that nobody listens, and what it quotes.
+fn unreachable(packets: &[Packet]) -> Option<(&Packet, &Vec<u8>)> {
+    packets.iter().find_map(|packet| match &packet.payload {
+        Payload::Icmp(3, 3, quoted) => Some((packet, quoted)),
+        _ => None,
+    })
 }
 
 const RST: u8 = 0x04;
@@ -136,12 +146,17 @@ fn large_transfers_arrive_whole(lab: &Lab) -> anyhow::Result<()> {
 /// Clients talk to a backend's own address through the gateway, which is also what backends are watched by.
 fn own_addresses_stay_usable(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)?;
+    // What asks the VIP leaves these ports alone: to the backend, the same port would be the same connection.
+    let ports = || 10_000..10_200;
+    lab.within(Host::Client, || std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "20000 65535"))??;
     let client = load(lab, Duration::from_millis(2))?;
     for backend in [Backend::Primary, Backend::Standby] {
         transfer(lab, backend.address(), 1 << 20)?;
         datagrams_come_back(lab, backend.address(), &SIZES)?;
-        for _ in 0..200 {
-            ensure!(whoami(lab, backend.address())? == backend.name());
+        for port in ports() {
+            let name = lab.within(Host::Client, || whoami_from(port, backend.address()))?;
+            let name = name.with_context(|| format!("{backend:?} was asked from port {port}"))?;
+            ensure!(name == backend.name(), "{backend:?} was asked, {name} answered");
         }
     }
     wait_answers(&client, Backend::Primary, 100)?;
@@ -156,6 +171,20 @@ fn own_addresses_stay_usable(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Who answers at this address, asked from this port.
+fn whoami_from(port: u16, target: SocketAddr) -> anyhow::Result<String> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+    socket.connect_timeout(&target.into(), LIMIT)?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(http::request(target, "/whoami").as_bytes())?;
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    let (_, name) = http::parse(&response).context("no whole answer")?;
+    Ok(name.to_owned())
+}
+
 /// The same port of the client asks the VIP and the backend itself in turn; each answers under its own name.
 fn one_port_asks_both(lab: &Lab) -> anyhow::Result<()> {
     let own = Backend::Primary.address();
@@ -164,7 +193,8 @@ fn one_port_asks_both(lab: &Lab) -> anyhow::Result<()> {
         socket.set_read_timeout(Some(LIMIT))?;
         for target in [vip(), own, own, vip(), own, vip(), vip()] {
             socket.send_to(b"who?", target)?;
-            let (_, from) = socket.recv_from(&mut [0; 100])?;
+            let answer = socket.recv_from(&mut [0; 100]);
+            let (_, from) = answer.with_context(|| format!("{target} was asked"))?;
             ensure!(from == target, "{target} was asked, {from} answered");
         }
         // TCP: one connection to each is open at the same time.
@@ -182,7 +212,7 @@ fn counters_agree_with_what_was_sent(lab: &Lab) -> anyhow::Result<()> {
     // Ethernet, IPv4 and UDP.
     const HEADERS: u64 = 14 + 20 + 8;
     // No cold one: the outage stays.
-    lab.write_config(|config| keep_backends(config, 2))?;
+    configure(lab, |config| keep_backends(config, 2))?;
     start_daemon(lab)?;
     datagrams_come_back(lab, vip(), &[100; 50])?;
     let counters = service(lab, "asr-udp")?["counters"].clone();

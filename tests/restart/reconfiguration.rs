@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use xtask::lab::{Backend, Lab, PORT, VIP, vip};
 
 use crate::support::scene::{
-    connect, datagrams_come_back, gateway_has, keep_tcp, list, scene, service, start_daemon, wait_active,
-    whoami,
+    configure, connect, datagrams_come_back, gateway_has, keep_tcp, list, scene, service, start_daemon,
+    wait_active, whoami,
 };
 use crate::support::stream::Stream;
 
@@ -27,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Writes the configuration with these backends of each service, and restarts the daemon, which is killed if it runs.
 fn restart_with(lab: &Lab, backends: &[usize]) -> anyhow::Result<()> {
-    lab.write_config(|config| {
+    configure(lab, |config| {
         for service in config["service"].as_array_mut().into_iter().flatten() {
             let chosen = backends.iter().map(|&index| service["backend"][index].clone()).collect();
             service["backend"] = Value::Array(chosen);
@@ -86,14 +86,14 @@ fn an_active_backend_that_is_removed_is_replaced(lab: &Lab) -> anyhow::Result<()
 fn services_come_and_go(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)?;
     datagrams_come_back(lab, vip(), &[1])?;
-    lab.write_config(keep_tcp)?;
+    configure(lab, keep_tcp)?;
     lab.kill_daemon()?;
     start_daemon(lab)?;
     ensure!(list(&lab.status()?["services"]).len() == 1);
     ensure!(whoami(lab, vip())? == "primary" && gateway_has(lab, VIP)?);
     lab.kill_daemon()?;
     ensure!(list(&lab.status()?["services"]).len() == 1, "the pinned maps still have it");
-    lab.write_config(|_| ())?;
+    configure(lab, |_| ())?;
     start_daemon(lab)?;
     datagrams_come_back(lab, vip(), &[1])
 }
@@ -102,7 +102,7 @@ fn a_vip_moves(lab: &Lab) -> anyhow::Result<()> {
     const OTHER: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 101);
     start_daemon(lab)?;
     ensure!(whoami(lab, vip())? == "primary" && gateway_has(lab, VIP)?);
-    lab.write_config(|config| {
+    configure(lab, |config| {
         for service in [0, 1] {
             config["service"][service]["vip"] = json!(OTHER);
         }

@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use xtask::lab::{Host, Lab};
-use xtask::shell;
+use xtask::{shell, wait};
 
 use super::pcap::{self, Packet};
+use super::scene::LIMIT;
 
 /// A running capture on a host's eth0.
 pub(crate) struct Capture {
@@ -37,10 +38,14 @@ impl Capture {
         Ok(Capture { tcpdump, file })
     }
 
-    /// Ends, and gives every packet; all checksums are right.
-    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<Packet>> {
+    /// Waits until what has been captured is `complete`, ends, and gives every packet; all checksums are right.
+    pub(crate) fn finish(mut self, complete: impl Fn(&[Packet]) -> bool) -> anyhow::Result<Vec<Packet>> {
+        wait::until_true("the capture is complete", LIMIT, || {
+            let file = std::fs::read(&self.file)?;
+            Ok(complete(&pcap::read(pcap::whole(&file)).with_context(|| self.file.display().to_string())?))
+        })?;
         kill(Pid::from_raw(self.tcpdump.id().try_into()?), Signal::SIGINT)?;
         self.tcpdump.wait()?;
-        pcap::read(&std::fs::read(&self.file)?).with_context(|| format!("{}", self.file.display()))
+        pcap::read(&std::fs::read(&self.file)?).with_context(|| self.file.display().to_string())
     }
 }

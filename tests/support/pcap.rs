@@ -5,6 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::{Context as _, ensure};
 
+/// Bytes before the first record.
+const HEADER: usize = 24;
+/// Bytes of a record before its frame.
+const RECORD: usize = 16;
+
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -29,14 +34,14 @@ pub(crate) struct Packet {
     pub(crate) payload: Payload,
 }
 
-/// The packets of a capture file.
+/// The packets of a capture file; none if it has not even begun.
 pub(crate) fn read(file: &[u8]) -> anyhow::Result<Vec<Packet>> {
-    let (header, mut rest) = file.split_at_checked(24).context("no capture file")?;
+    let Some((header, mut rest)) = file.split_at_checked(HEADER) else { return Ok(Vec::new()) };
     ensure!(header[..4] == 0xa1b2_c3d4_u32.to_ne_bytes(), "not a capture of this machine");
     ensure!(header[20..24] == 1_u32.to_ne_bytes(), "not of Ethernet");
     let mut packets = Vec::new();
     while !rest.is_empty() {
-        let (record, after) = rest.split_at_checked(16).context("a record is cut short")?;
+        let (record, after) = rest.split_at_checked(RECORD).context("a record is cut short")?;
         let (captured, length) = (word(record, 8), word(record, 12));
         ensure!(captured == length, "a frame is cut short: {captured} of {length} bytes");
         let (frame, after) = after.split_at_checked(captured).context("the last frame is cut short")?;
@@ -45,6 +50,19 @@ pub(crate) fn read(file: &[u8]) -> anyhow::Result<Vec<Packet>> {
         packets.push(packet(frame).with_context(|| format!("packet {number}: {frame:02x?}"))?);
     }
     Ok(packets)
+}
+
+/// The part of a file in the making that ends with a whole record.
+pub(crate) fn whole(file: &[u8]) -> &[u8] {
+    let mut end = HEADER;
+    while let Some(record) = file.get(end..end + RECORD) {
+        let next = end + RECORD + word(record, 8);
+        if next > file.len() {
+            break;
+        }
+        end = next;
+    }
+    file.get(..end).unwrap_or_default()
 }
 
 fn word(bytes: &[u8], at: usize) -> usize {

@@ -48,7 +48,10 @@ fn play(options: &LabOptions, test: Test) -> Result<(), Failed> {
     let failed = |error: anyhow::Error| Failed::from(format!("{error:#}"));
     let lab = Lab::up_with_servers(options, false).map_err(failed)?;
     // Caught here, for the lab's logs go with the lab.
-    let played = catch_unwind(AssertUnwindSafe(|| test(&lab)));
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        configure(&lab, |_| ())?;
+        test(&lab)
+    }));
     let played = played.unwrap_or_else(|_| Err(anyhow::anyhow!("a panic, see above")));
     played.map_err(|error| format!("{error:#}\n\nThe daemon logged last:\n{}", lab.log_tail("daemon")))?;
     lab.down().map_err(failed)
@@ -61,6 +64,17 @@ pub(crate) fn start_daemon(lab: &Lab) -> anyhow::Result<()> {
         wait_backend(lab, backend, "is up", |state| state["health"] == "up")?;
     }
     Ok(())
+}
+
+/// Writes the lab's usual configuration, changed by `change`. Heartbeats are patient with a machine that is busy with
+/// other tests: whatever fails in these tests, fails for good.
+pub(crate) fn configure(lab: &Lab, change: impl FnOnce(&mut Value)) -> anyhow::Result<()> {
+    lab.write_config(|config| {
+        for service in config["service"].as_array_mut().into_iter().flatten() {
+            service["heartbeat"]["timeout"] = "500ms".into();
+        }
+        change(config);
+    })
 }
 
 /// Leaves each service of a configuration its first `count` backends.

@@ -20,7 +20,13 @@ const EVERY: Duration = Duration::from_millis(1);
 pub(crate) struct Stream {
     answered: Arc<AtomicU32>,
     end: Arc<AtomicBool>,
-    thread: Option<JoinHandle<anyhow::Result<(u32, BTreeSet<u32>)>>>,
+    thread: Option<JoinHandle<anyhow::Result<Fate>>>,
+}
+
+/// What became of all datagrams.
+struct Fate {
+    sent: u32,
+    answered: BTreeSet<u32>,
 }
 
 impl Stream {
@@ -40,7 +46,7 @@ impl Stream {
                     // Answers may still be on their way.
                     let since = *finishing.get_or_insert_with(Instant::now);
                     if answers.len() == sent as usize || since.elapsed() > LIMIT {
-                        return Ok((sent, answers));
+                        return Ok(Fate { sent, answered: answers });
                     }
                 } else {
                     socket.send(&u32::to_be_bytes(sent))?;
@@ -69,8 +75,8 @@ impl Stream {
     pub(crate) fn nothing_lost(mut self) -> anyhow::Result<()> {
         self.end.store(true, Ordering::Relaxed);
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        let (sent, answers) = thread.join().map_err(|_| anyhow::anyhow!("the stream panicked"))??;
-        let lost: Vec<u32> = (0..sent).filter(|number| !answers.contains(number)).collect();
+        let Fate { sent, answered } = thread.join().map_err(|_| anyhow::anyhow!("the stream panicked"))??;
+        let lost: Vec<u32> = (0..sent).filter(|number| !answered.contains(number)).collect();
         ensure!(lost.is_empty(), "of {sent} datagrams {} were lost: {lost:?}", lost.len());
         Ok(())
     }

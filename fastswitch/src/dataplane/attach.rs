@@ -1,12 +1,15 @@
 //! The loaded program and its links. A link is pinned, so that it outlives the daemon, and is only ever updated
 //! in place: to detach and attach again would lose packets, and with some cards the carrier.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, Xdp, loaded_programs};
+use aya::programs::{ProgramError, ProgramInfo, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfLoader};
 use fastswitch_common::abi::map;
 
@@ -16,6 +19,11 @@ use super::object::{OBJECT, PROGRAM};
 use super::packet_log;
 use super::pins::{LINK_PREFIX, entries, is_link};
 use super::tables::chain;
+
+/// Between two looks whether programs are gone.
+const END_LOOK: Duration = Duration::from_millis(1);
+/// How often to look.
+const END_LOOKS: u32 = 2000;
 
 /// An interface that the program is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +118,24 @@ pub(super) fn check_foreign(directory: &Path, targets: &[Target]) -> Result<(), 
         return Err(DataplaneError::Foreign { interface: target.name.clone(), name, id });
     }
     Ok(())
+}
+
+/// Ids of the programs of those of `pins` that are links.
+pub(super) fn programs(pins: &[PathBuf]) -> BTreeSet<u32> {
+    let program = |pin: &PathBuf| Some(existing_link(pin).ok()??.1);
+    pins.iter().filter(|pin| is_link(pin)).filter_map(program).collect()
+}
+
+/// Waits, if not for ever, until these programs are gone: the kernel takes a link off its interface a moment after the
+/// last pin.
+pub(super) fn await_end(programs: &BTreeSet<u32>) {
+    for _ in 0..END_LOOKS {
+        let alive = |program: &ProgramInfo| programs.contains(&program.id());
+        if programs.is_empty() || !loaded_programs().filter_map(Result::ok).any(|program| alive(&program)) {
+            return;
+        }
+        thread::sleep(END_LOOK);
+    }
 }
 
 /// The link pinned for an interface, and the id of the program it carries.

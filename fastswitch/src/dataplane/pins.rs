@@ -14,6 +14,7 @@ use fastswitch_common::abi::{
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
+use super::attach;
 use super::error::DataplaneError;
 use super::lock::Lock;
 use super::tables::Tables;
@@ -124,9 +125,11 @@ pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, DataplaneError> {
         // Links first: while they are there, packets are still rewritten by the maps.
         let mut pins = entries(&version)?;
         pins.sort_by_key(|pin| !is_link(pin));
+        let programs = attach::programs(&pins);
         for pin in pins {
             fs::remove_file(&pin).map_err(|error| DataplaneError::file("remove", &pin, error))?;
         }
+        attach::await_end(&programs);
         fs::remove_dir(&version).map_err(|error| DataplaneError::file("remove", &version, error))?;
     }
     match fs::remove_dir(pin_dir) {
