@@ -237,16 +237,14 @@ fn a_stop_script_that_ended_unseen_runs_again() {
 #[test]
 fn a_backend_that_became_hot_is_returned_to_once_its_start_has_ended() {
     let memory = Memory {
-        position: Some(Position { active: Some(BackendId(2)), outage: false, epoch: 41 }),
+        position: Some(Position { active: Some(BackendId(2)), draining: None, outage: false, epoch: 41 }),
         cause: Cause::Failover,
         records: vec![None, record(ScriptKind::Start, true, 99), None],
         ..Memory::new(3)
     };
     let (mut play, said) = Play::left_behind(failing_back(0, &["a", "b", "c"]), memory, seconds(100));
     assert_eq!(said, "");
-    play.on(
-        "101 c +            | c up, ABORT b, b aborted
+    play.on("101 c +            | c up, ABORT b, b aborted
          102 b +            | b up
-         103 start b failed | store b, forget b, cause failback, switched c>b",
-    );
+         103 start b failed | store b, forget b, cause failback, switched c>b");
 }

@@ -116,7 +116,12 @@ fn any_memory() -> impl Strategy<Value = Memory> {
     (active, any::<bool>(), any::<u32>(), cause, freeze, records, maintenance).prop_map(
         |(active, outage, epoch, cause, freeze, records, maintenance)| Memory {
             // Force leaves no outage behind.
-            position: Some(Position { active, outage: outage && cause != Cause::Forced, epoch }),
+            position: Some(Position {
+                active,
+                draining: None,
+                outage: outage && cause != Cause::Forced,
+                epoch,
+            }),
             cause,
             freeze,
             maintenance,
