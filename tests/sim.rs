@@ -4,7 +4,7 @@
 //! always hold.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::needless_pass_by_value,
     clippy::panic,
     reason = "these are tests, helpers included"
 )]

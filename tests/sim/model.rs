@@ -118,7 +118,7 @@ impl Model {
                     (backend.starting, backend.resting_until, backend.ready_at) = (true, None, None);
                 }
                 Effect::Abort { backend } | Effect::Stop { backend, .. } => {
-                    self.backends[backend.0].undo(now)
+                    self.backends[backend.0].undo(now);
                 }
                 Effect::Forget { backend } => {
                     let backend = &mut self.backends[backend.0];
