@@ -205,22 +205,28 @@ fn a_stop_survives_its_daemon(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A single failed heartbeat would do it here, and some of these stops fall into the time between question and answer.
+/// A single failed heartbeat would do it here.
 fn a_daemon_that_is_held_up_blames_nobody(lab: &Lab) -> anyhow::Result<()> {
+    const TIMEOUT: Duration = Duration::from_millis(500);
     configure(lab, |config| {
         for service in [0, 1] {
-            config["service"][service]["heartbeat"]["fall"] = 1.into();
+            let heartbeat = &mut config["service"][service]["heartbeat"];
+            heartbeat["interval"] = "2ms".into();
+            heartbeat["timeout"] = format!("{}ms", TIMEOUT.as_millis()).into();
+            heartbeat["fall"] = 1.into();
         }
     })?;
     start_daemon(lab)?;
     let before = events(lab, "asr")?.len();
+    // Several times, for not every stop falls between a question and its answer.
     for _ in 0..10 {
-        // The time that passes is what happens here, not a wait for something to happen: longer than a heartbeat's
-        // limit, then a few heartbeats.
         lab.signal_daemon(Signal::SIGSTOP)?;
-        std::thread::sleep(Duration::from_millis(600));
+        // Not a wait for anything: the time that passes is what happens here.
+        std::thread::sleep(TIMEOUT * 6 / 5);
         lab.signal_daemon(Signal::SIGCONT)?;
-        std::thread::sleep(Duration::from_millis(50));
+        if backend(lab, "asr", Backend::Primary)?["stalled_rounds"].as_u64() > Some(0) {
+            break;
+        }
     }
     ensure!(service(lab, "asr")?["epoch"] == 1, "{}", service(lab, "asr")?);
     // And it still notices what really happens.
