@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use aya::programs::Xdp;
 use fastswitch_common::reason::Reason;
-use xtask::lab::{Backend, CLIENT, GATEWAY_CLIENTS, Host, VIP};
-use xtask::wait;
+use xtask::lab::{Backend, CLIENT, GATEWAY_CLIENTS, Host, Lab, VIP};
+use xtask::{shell, wait};
 
 use crate::bed::{Bed, FIRST_PORT};
 use crate::program::{self, Account, Floor};
@@ -60,6 +60,7 @@ struct Stand<'a> {
 impl<'a> Stand<'a> {
     fn new(bed: &'a Bed, way: Way) -> anyhow::Result<Stand<'a>> {
         bed.lab.within(Host::Client, introduce)??;
+        poll_in_batches(&bed.lab, way.interface())?;
         let client = |flow| SocketAddrV4::new(CLIENT, 20_000 + flow);
         let vip = SocketAddrV4::new(VIP, FIRST_PORT);
         let backend = SocketAddrV4::new(Backend::Primary.ip(), FIRST_PORT);
@@ -107,6 +108,15 @@ impl<'a> Stand<'a> {
         };
         Ok(self.bed.status()?.counters.get(reason.name()).copied().unwrap_or_default())
     }
+}
+
+/// Lets a kernel thread poll an interface of the gateway, on a CPU other than the sender's. It finds many frames at a
+/// time, as the driver of a network card under load does, and not each one alone with everything else in the caches.
+fn poll_in_batches(lab: &Lab, interface: &str) -> anyhow::Result<()> {
+    let gateway = lab.namespace(Host::Gw);
+    let command = format!("echo 1 > /sys/class/net/{interface}/threaded");
+    // Here its own /sys, which hides bpffs, is what is wanted.
+    shell::ip(["netns", "exec", gateway.name(), "sh", "-c", &command]).map(drop)
 }
 
 /// Says anything to the gateway, which then knows the client as a neighbour and so the way of replies.
