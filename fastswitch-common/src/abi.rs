@@ -3,7 +3,7 @@
 //!
 //! A change of any shape changes [`LAYOUT`]; the test `layout_belongs_to_abi` then asks for a new [`ABI`].
 
-use crate::reason::REASONS;
+use crate::{packet::Macs, reason::REASONS};
 
 /// First word of the meta map: `fsw1`.
 pub const MAGIC: u32 = 0x6673_7731;
@@ -205,10 +205,8 @@ pub struct Flow {
 pub struct Hop {
     /// Interface index.
     pub ifindex: u32,
-    /// MAC address of the neighbour.
-    pub destination: [u8; 6],
-    /// MAC address of the gateway's interface.
-    pub source: [u8; 6],
+    /// MAC addresses of the neighbour and of the gateway's interface.
+    pub macs: Macs,
 }
 
 /// Counters of a service on one CPU. What every packet touches lies close together.

@@ -8,7 +8,7 @@ use network_types::{bitfield::BitfieldU16, icmp::Icmpv4Hdr, ip::Ipv4Hdr, tcp::Tc
 use crate::{
     abi::protocol,
     checksum::{self, Delta},
-    packet::{Ethernet, Packet},
+    packet::{Ethernet, Macs, Packet},
     parse::{Echo, IPV4, Segment},
 };
 
@@ -30,7 +30,7 @@ pub const fn allowed(source: [u8; 4]) -> bool {
 #[must_use]
 pub fn echo(packet: &mut Packet<'_>, echo: &Echo) -> Option<()> {
     let ethernet = packet.get_mut::<Ethernet>(0)?;
-    *ethernet = ethernet.back();
+    ethernet.set_macs(ethernet.macs().back());
 
     let ip = packet.get_mut::<Ipv4Hdr>(IPV4)?;
     core::mem::swap(&mut ip.src_addr, &mut ip.dst_addr);
@@ -59,7 +59,7 @@ pub fn reset(packet: &mut Packet<'_>, segment: &Segment) -> Option<()> {
     let acknowledged = u32::from_be_bytes(tcp.seq).wrapping_add(payload).wrapping_add(flags).to_be_bytes();
 
     let ethernet = packet.get_mut::<Ethernet>(0)?;
-    *ethernet = ethernet.back();
+    ethernet.set_macs(ethernet.macs().back());
     let (from, to) = (segment.destination, segment.source);
     let total_len = (Ipv4Hdr::LEN + TcpHdr::LEN) as u16;
     *packet.get_mut::<Ipv4Hdr>(IPV4)? = ipv4(total_len, protocol::TCP, from.address, to.address);
@@ -89,7 +89,7 @@ pub fn reset(packet: &mut Packet<'_>, segment: &Segment) -> Option<()> {
 /// with [`Unreachable::read`], make [`Unreachable::GROWTH`] bytes of room before it, then [`Unreachable::write`].
 #[derive(Clone, Copy, Debug)]
 pub struct Unreachable {
-    ethernet: Ethernet,
+    macs: Macs,
     from: [u8; 4],
     to: [u8; 4],
     check: [u8; 2],
@@ -104,7 +104,7 @@ impl Unreachable {
     #[inline(always)]
     #[must_use]
     pub fn read(packet: &Packet<'_>, segment: &Segment) -> Option<Self> {
-        let ethernet = packet.get::<Ethernet>(0)?.back();
+        let macs = packet.get::<Ethernet>(0)?.macs().back();
         let udp = packet.get::<[u8; QUOTED]>(segment.header)?;
         // The quoted IPv4 header counts too, but a valid one adds up to nothing. (An invalid one makes an answer
         // that nobody believes, which is right.)
@@ -116,7 +116,7 @@ impl Unreachable {
             [udp[6], udp[7]],
         ]);
         let (from, to) = (segment.destination.address, segment.source.address);
-        Some(Self { ethernet, from, to, check, frame_len: segment.header + Self::GROWTH + QUOTED })
+        Some(Self { macs, from, to, check, frame_len: segment.header + Self::GROWTH + QUOTED })
     }
 
     /// Length of the finished frame in bytes; what follows is to be cut off.
@@ -130,7 +130,7 @@ impl Unreachable {
     #[inline(always)]
     #[must_use]
     pub fn write(&self, packet: &mut Packet<'_>) -> Option<()> {
-        *packet.get_mut::<Ethernet>(0)? = self.ethernet;
+        *packet.get_mut::<Ethernet>(0)? = Ethernet::ipv4(self.macs);
         let total_len = (self.frame_len - IPV4) as u16;
         *packet.get_mut::<Ipv4Hdr>(IPV4)? = ipv4(total_len, protocol::ICMP, self.from, self.to);
         let [type_, code] = Self::TYPE_AND_CODE;

@@ -15,14 +15,67 @@ const MAX_OFFSET: usize = 0xffff;
 /// The type has alignment 1, no padding, and every bit pattern is valid.
 pub unsafe trait Wire: Copy + 'static {}
 
+/// The MAC addresses of a frame, in the order of the wire: the receiver's, then the sender's. Kept as three words of
+/// four bytes, since LLVM copies six bytes one at a time.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Macs([u32; 3]);
+
+impl Macs {
+    /// From the two addresses.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(destination: [u8; 6], source: [u8; 6]) -> Self {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (destination, source);
+        Self::from_wire([[a, b, c, d], [e, f, g, h], [i, j, k, l]])
+    }
+
+    #[inline(always)]
+    const fn from_wire([a, b, c]: [[u8; 4]; 3]) -> Self {
+        Self([u32::from_ne_bytes(a), u32::from_ne_bytes(b), u32::from_ne_bytes(c)])
+    }
+
+    #[inline(always)]
+    const fn to_wire(self) -> [[u8; 4]; 3] {
+        let [a, b, c] = self.0;
+        [a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes()]
+    }
+
+    /// MAC address of the receiver.
+    #[inline(always)]
+    #[must_use]
+    pub const fn destination(self) -> [u8; 6] {
+        let [[a, b, c, d], [e, f, ..], _] = self.to_wire();
+        [a, b, c, d, e, f]
+    }
+
+    /// MAC address of the sender.
+    #[inline(always)]
+    #[must_use]
+    pub const fn source(self) -> [u8; 6] {
+        let [_, [.., g, h], [i, j, k, l]] = self.to_wire();
+        [g, h, i, j, k, l]
+    }
+
+    /// Those of an answer that goes back where these came from.
+    #[inline(always)]
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self::new(self.source(), self.destination())
+    }
+}
+
+impl core::fmt::Debug for Macs {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:02x?} from {:02x?}", self.destination(), self.source())
+    }
+}
+
 /// The Ethernet header. (That of `network-types` wants alignment 2.)
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ethernet {
-    /// MAC address of the receiver.
-    pub destination: [u8; 6],
-    /// MAC address of the sender.
-    pub source: [u8; 6],
+    macs: [[u8; 4]; 3],
     /// What follows, big-endian.
     pub ether_type: [u8; 2],
 }
@@ -33,11 +86,31 @@ impl Ethernet {
     /// `ether_type` of IPv4.
     pub const IPV4: [u8; 2] = [0x08, 0x00];
 
-    /// The header of an answer that goes back where this came from.
+    /// A header of an IPv4 packet.
     #[inline(always)]
     #[must_use]
-    pub const fn back(self) -> Self {
-        Self { destination: self.source, source: self.destination, ether_type: self.ether_type }
+    pub const fn ipv4(macs: Macs) -> Self {
+        Self { macs: macs.to_wire(), ether_type: Self::IPV4 }
+    }
+
+    /// The MAC addresses.
+    #[inline(always)]
+    #[must_use]
+    pub const fn macs(&self) -> Macs {
+        Macs::from_wire(self.macs)
+    }
+
+    /// Changes the MAC addresses.
+    #[inline(always)]
+    pub const fn set_macs(&mut self, macs: Macs) {
+        self.macs = macs.to_wire();
+    }
+
+    /// Whether it is for more than one station (IEEE 802-2014, 8.2.2).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_to_a_group(&self) -> bool {
+        self.macs[0][0] & 1 != 0
     }
 }
 
@@ -139,6 +212,18 @@ mod tests {
         assert!(packet.get_mut::<UdpHdr>(12).is_some());
         assert!(packet.get_mut::<UdpHdr>(14).is_none());
         assert!(packet.get::<UdpHdr>(usize::MAX - 3).is_none());
+    }
+
+    #[test]
+    fn mac_addresses_lie_as_on_the_wire() {
+        let (to, from) = ([1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]);
+        let macs = Macs::new(to, from);
+        assert_eq!((macs.destination(), macs.source()), (to, from));
+        assert_eq!(macs.back(), Macs::new(from, to));
+        let mut bytes = [0; 14];
+        *Packet::new(&mut bytes).get_mut::<Ethernet>(0).unwrap() = Ethernet::ipv4(macs);
+        assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 0]);
+        assert_eq!(Packet::new(&mut bytes).get::<Ethernet>(0).map(Ethernet::macs), Some(macs));
     }
 
     #[test]

@@ -66,8 +66,7 @@ pub struct Echo {
 #[inline(always)]
 pub fn parse(packet: &Packet<'_>) -> Result<Content, Reason> {
     let ethernet = packet.get::<Ethernet>(0).ok_or(Reason::Malformed)?;
-    let to_a_group = ethernet.destination[0] & 1 != 0;
-    if ethernet.ether_type != Ethernet::IPV4 || to_a_group {
+    if ethernet.ether_type != Ethernet::IPV4 || ethernet.is_to_a_group() {
         return Err(Reason::NotOurs);
     }
 

@@ -6,9 +6,9 @@
 use network_types::{ip::Ipv4Hdr, tcp::TcpHdr, udp::UdpHdr};
 
 use crate::{
-    abi::{Hop, protocol},
+    abi::protocol,
     checksum::Delta,
-    packet::{Ethernet, Packet},
+    packet::{Ethernet, Macs, Packet},
     parse::{IPV4, Segment},
 };
 
@@ -21,7 +21,7 @@ pub enum End {
     Destination,
 }
 
-/// Renames one `end` of `segment` to `address` and `port` and addresses the frame to `hop`.
+/// Renames one `end` of `segment` to `address` and `port` and addresses the frame by `macs`.
 ///
 /// `None` if the packet is not the one that `segment` was read from; it is of no use then.
 #[inline(always)]
@@ -32,11 +32,9 @@ pub fn rename(
     end: End,
     address: [u8; 4],
     port: [u8; 2],
-    hop: &Hop,
+    macs: Macs,
 ) -> Option<()> {
-    let ethernet = packet.get_mut::<Ethernet>(0)?;
-    ethernet.destination = hop.destination;
-    ethernet.source = hop.source;
+    packet.get_mut::<Ethernet>(0)?.set_macs(macs);
 
     let ip = packet.get_mut::<Ipv4Hdr>(IPV4)?;
     let old = match end {

@@ -3,9 +3,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use fastswitch_common::{
-    abi::{Endpoint, Hop},
+    abi::Endpoint,
     answer::{self, Unreachable},
-    packet::Packet,
+    packet::{Macs, Packet},
     parse::{Content, Segment, parse},
     rewrite::{End, rename},
 };
@@ -28,7 +28,7 @@ const VIP: Address = ([10, 1, 0, 100], 80);
 const BACKEND: Address = ([10, 2, 0, 10], 8080);
 const FROM: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const TO: [u8; 6] = [2, 0, 0, 0, 0, 2];
-const HOP: Hop = Hop { ifindex: 7, destination: TO, source: FROM };
+const MACS: Macs = Macs::new(TO, FROM);
 /// Bytes around a packet that nobody may touch.
 const GUARD: usize = 64;
 
@@ -83,7 +83,7 @@ proptest! {
         let payload = segment.header + if segment.source.protocol == 6 { 20 } else { 8 };
         for end in [End::Source, End::Destination] {
             let (done, after) = guarded(&bytes, 0x5a, |packet| {
-                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), &HOP)
+                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), MACS)
             });
             prop_assert_eq!(done, Some(()));
             prop_assert_eq!(&after[payload..], &bytes[payload..]);
@@ -115,7 +115,7 @@ proptest! {
             (End::Destination, frame.renamed_destination(BACKEND, FROM, TO)),
         ] {
             let (done, after) = guarded(&bytes, 0, |packet| {
-                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), &HOP)
+                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), MACS)
             });
             prop_assert_eq!(done, Some(()));
             prop_assert_eq!(after, expected.bytes());
@@ -176,7 +176,7 @@ fn a_shorter_packet_than_the_parsed_one_is_refused() {
     let segment = read(&frame);
     for len in 0..segment.header + 20 {
         let (renamed, _) = guarded(&frame[..len], 0, |packet| {
-            rename(packet, &segment, End::Source, BACKEND.0, [0, 1], &HOP)
+            rename(packet, &segment, End::Source, BACKEND.0, [0, 1], MACS)
         });
         assert_eq!(renamed, None, "{len} bytes");
         let (answered, _) = guarded(&frame[..len], 0, |packet| answer::reset(packet, &segment));

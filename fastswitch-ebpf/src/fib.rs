@@ -1,6 +1,6 @@
 //! Asks the kernel's forwarding table for a way, before anything is rewritten.
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -16,6 +16,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use fastswitch_common::{
     abi::{Endpoint, Hop},
+    packet::Macs,
     parse::Segment,
     reason::Reason,
 };
@@ -26,6 +27,10 @@ const AF_INET: u8 = 2;
 /// Length of the kernel's parameters in words.
 const WORDS: usize = size_of::<Params>() / 8;
 const _: () = assert!(size_of::<Params>() == 8 * WORDS && align_of::<Params>() <= 8);
+
+/// Where the addresses lie, which end the parameters: the sender's, then the receiver's.
+const MACS: usize = offset_of!(Params, smac);
+const _: () = assert!(MACS == 8 * WORDS - 12 && offset_of!(Params, dmac) == MACS + 6);
 
 /// What the kernel says.
 pub(crate) struct Way {
@@ -68,7 +73,7 @@ pub(crate) fn route(
     let answer = unsafe { bpf_fib_lookup(ctx.as_ptr(), params, size_of::<Params>() as i32, 0) };
     let reason = match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
-            let hop = Hop { ifindex: params.ifindex, destination: params.dmac, source: params.smac };
+            let hop = Hop { ifindex: params.ifindex, macs: macs(params) };
             // SAFETY: a number either way: what we asked about, or since Linux 5.13 the whole MTU.
             return Ok(Way { hop, fits: unsafe { params.__bindgen_anon_1.mtu_result } });
         }
@@ -87,4 +92,15 @@ pub(crate) fn route(
         debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source.address, destination.address, answer);
     }
     Err(reason)
+}
+
+/// The MAC addresses of an answer, read by aligned words: on its stack the kernel allows nothing else.
+#[inline(always)]
+fn macs(params: &Params) -> Macs {
+    let word = |index: usize| {
+        // SAFETY: inside the parameters, which are as aligned as the word and made of integers.
+        unsafe { (&raw const *params).cast::<u64>().add(index).read_volatile() }
+    };
+    let ([.., a, b, c, d], [e, f, to @ ..]) = (word(WORDS - 2).to_ne_bytes(), word(WORDS - 1).to_ne_bytes());
+    Macs::new(to, [a, b, c, d, e, f])
 }

@@ -14,7 +14,7 @@ fn floor(ctx: XdpContext) -> u32 {
     let Some(ethernet) = packet.get_mut::<Ethernet>(0) else {
         return xdp_action::XDP_ABORTED;
     };
-    *ethernet = ethernet.back();
+    ethernet.set_macs(ethernet.macs().back());
     xdp_action::XDP_TX
 }
 

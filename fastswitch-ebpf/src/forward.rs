@@ -5,7 +5,7 @@ use core::ptr;
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
     abi::{self, Backend, Endpoint, Flow, Hop, Service},
-    packet::{Ethernet, Packet},
+    packet::{Ethernet, Macs, Packet},
     parse::Segment,
     reason::Reason,
     rewrite::{self, End},
@@ -64,7 +64,7 @@ fn to_backend(
         learn_client(ctx, &packet, segment);
         forget_direct(segment, to, row);
     }
-    rewrite::rename(&mut packet, segment, End::Destination, to.address, to.port, &hop)
+    rewrite::rename(&mut packet, segment, End::Destination, to.address, to.port, hop.macs)
         .ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }
@@ -78,7 +78,7 @@ fn known_next_hop(backend: &Backend) -> Option<Hop> {
         return None;
     }
     let port = PORTS.get(u32::from(word.port()))?;
-    (port.ifindex != 0).then_some(Hop { ifindex: port.ifindex, destination: word.mac(), source: port.mac })
+    (port.ifindex != 0).then_some(Hop { ifindex: port.ifindex, macs: Macs::new(word.mac(), port.mac) })
 }
 
 /// Remembers the way back to a client, for replies when the kernel has lost its neighbour entry.
@@ -87,8 +87,7 @@ fn learn_client(ctx: &XdpContext, packet: &Packet<'_>, segment: &Segment) {
     let Some(ethernet) = packet.get::<Ethernet>(0) else {
         return;
     };
-    let ethernet = ethernet.back();
-    let hop = Hop { ifindex: ctx::ingress(ctx), destination: ethernet.destination, source: ethernet.source };
+    let hop = Hop { ifindex: ctx::ingress(ctx), macs: ethernet.macs().back() };
     let client = segment.source.address;
     // SAFETY: entries are replaced whole; one that is just being reused reads as a different hop, which is then written.
     if unsafe { CLIENTS.get(client) } != Some(&hop) {

@@ -48,7 +48,7 @@ fn to_client(
         }
         Err(reason) => return Err(reason),
     };
-    rewrite::rename(&mut packet, segment, End::Source, vip.address, vip.port, &hop)
+    rewrite::rename(&mut packet, segment, End::Source, vip.address, vip.port, hop.macs)
         .ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }

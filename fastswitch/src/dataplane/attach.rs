@@ -170,7 +170,8 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DataplaneError> {
 
 fn load_failed(error: &dyn std::error::Error) -> DataplaneError {
     let detail = chain(error);
-    if detail.contains("Operation not permitted") || detail.contains("Permission denied") {
+    // Without privilege the kernel says EPERM; EACCES ("Permission denied") is the verifier's answer.
+    if detail.contains("Operation not permitted") {
         return DataplaneError::Privilege { what: "load the XDP program".to_owned() };
     }
     DataplaneError::Load { detail }
