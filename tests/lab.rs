@@ -1,14 +1,14 @@
 //! The lab itself: machines reach each other, labs do not, and nothing stays behind. Needs root.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use xtask::lab::{Backend, Host, Lab, LabOptions, ServerOptions, Topology, Trace};
+use xtask::lab::{Backend, Host, Lab, LabOptions, ServerOptions, Topology, Trace, Wire};
 use xtask::load::{LoadClient, LoadOptions, Outcome, Summary};
 use xtask::{http, privilege, shell, wait};
 
@@ -17,9 +17,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 type Test = fn() -> anyhow::Result<()>;
 
 fn main() -> ExitCode {
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 12] = [
         ("machines_reach_each_other_two_arm", || machines_reach_each_other(Topology::TwoArm)),
         ("machines_reach_each_other_one_arm", || machines_reach_each_other(Topology::OneArm)),
+        ("a_narrow_wire_to_a_backend", a_narrow_wire_to_a_backend),
+        ("a_narrow_wire_behind_the_gateway", a_narrow_wire_behind_the_gateway),
         ("labs_coexist", labs_coexist),
         ("nothing_stays", nothing_stays),
         ("nothing_stays_after_a_failure", nothing_stays_after_a_failure),
@@ -42,24 +44,82 @@ fn machines_reach_each_other(topology: Topology) -> anyhow::Result<()> {
         lab.start_server(backend, &ServerOptions::default())?;
         lab.wait_healthy(backend, LIMIT)?;
         for host in [Host::Client, Host::Gw] {
-            let (_, name) = lab.within(host, || http::get(backend.address(), "/whoami", LIMIT))??;
-            anyhow::ensure!(name == backend.name(), "{host:?} asked {backend:?}, {name} answered");
+            for target in addresses(backend) {
+                let (_, name) = lab.within(host, || http::get(target, "/whoami", LIMIT))??;
+                anyhow::ensure!(name == backend.name(), "{host:?} asked {target}, {name} answered");
+            }
         }
     }
-    // The backend's way back leads through the gateway: it sees the client's own address.
-    let echoed = lab.within(Host::Client, || echo(Backend::Primary.address()))??;
-    anyhow::ensure!(echoed == b"speech");
+    for target in addresses(Backend::Primary) {
+        // The backend's way back leads through the gateway: it sees the client's own address.
+        anyhow::ensure!(lab.within(Host::Client, || echo(target, b"speech", LIMIT))??);
+        lab.transfer(Host::Client, target, 3_000_000, LIMIT)?;
+    }
     lab.down()
 }
 
-fn echo(target: SocketAddr) -> anyhow::Result<Vec<u8>> {
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.set_read_timeout(Some(LIMIT))?;
+/// A backend's own addresses.
+fn addresses(backend: Backend) -> [SocketAddr; 2] {
+    [backend.address(), backend.address6()]
+}
+
+/// Sends a datagram in one packet, and says whether it comes back.
+fn echo(target: SocketAddr, datagram: &[u8], patience: Duration) -> anyhow::Result<bool> {
+    let any: IpAddr =
+        if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_read_timeout(Some(patience))?;
     socket.connect(target)?;
-    socket.send(b"speech")?;
-    let mut buffer = [0; 100];
-    let length = socket.recv(&mut buffer)?;
-    Ok(buffer[..length].to_vec())
+    socket.send(datagram)?;
+    let mut buffer = [0; 2000];
+    match socket.recv(&mut buffer) {
+        Ok(length) => Ok(buffer[..length] == *datagram),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The largest datagram that fits into a packet of this size.
+fn largest_datagram(target: SocketAddr, mtu: usize) -> Vec<u8> {
+    let headers = if target.is_ipv4() { 20 + 8 } else { 40 + 8 };
+    vec![7; mtu - headers]
+}
+
+fn a_narrow_wire_to_a_backend() -> anyhow::Result<()> {
+    let lab = Lab::up(&LabOptions::unique())?;
+    anyhow::ensure!(lab.set_mtu(Wire::Backend(Backend::Primary), 1279).is_err());
+    lab.set_mtu(Wire::Backend(Backend::Primary), 1400)?;
+    for backend in [Backend::Primary, Backend::Standby] {
+        lab.start_server(backend, &ServerOptions::default())?;
+        for target in addresses(backend) {
+            let passes = |mtu, patience| {
+                lab.within(Host::Client, || echo(target, &largest_datagram(target, mtu), patience))?
+            };
+            anyhow::ensure!(passes(1400, LIMIT)?, "{target}: 1400 bytes do not pass");
+            // A switch tells nobody what it drops.
+            let wide = backend == Backend::Standby;
+            let patience = if wide { LIMIT } else { Duration::from_millis(300) };
+            anyhow::ensure!(passes(1401, patience)? == wide, "{target}: 1401 bytes");
+            // TCP learns from the other end what that can take.
+            lab.transfer(Host::Client, target, 1_000_000, LIMIT)?;
+        }
+    }
+    lab.down()
+}
+
+fn a_narrow_wire_behind_the_gateway() -> anyhow::Result<()> {
+    let lab = Lab::up(&LabOptions::unique())?;
+    lab.set_mtu(Wire::Gateway, 1400)?;
+    lab.start_server(Backend::Primary, &ServerOptions::default())?;
+    for target in addresses(Backend::Primary) {
+        // Neither end knows: the gateway has to say it.
+        lab.transfer(Host::Client, target, 1_000_000, LIMIT)?;
+        let route =
+            shell::run(lab.command(Host::Client, "ip")?.args(["route", "get", &target.ip().to_string()]))?;
+        let route = String::from_utf8_lossy(&route.stdout).into_owned();
+        anyhow::ensure!(route.contains(" mtu 1400 "), "{route}");
+    }
+    lab.down()
 }
 
 fn labs_coexist() -> anyhow::Result<()> {
@@ -195,8 +255,10 @@ fn cold_scripts() -> anyhow::Result<()> {
     let mut other = start.stdout(Stdio::null()).spawn()?;
     shell::run(&mut start)?;
     anyhow::ensure!(other.wait()?.success());
-    let (status, _) = lab.within(Host::Client, || http::get(Backend::Cold.address(), "/health", LIMIT))??;
-    anyhow::ensure!(status == 200, "{status}");
+    for target in addresses(Backend::Cold) {
+        let (status, _) = lab.within(Host::Client, || http::get(target, "/health", LIMIT))??;
+        anyhow::ensure!(status == 200, "{target}: {status}");
+    }
     let log = lab.log_tail("script");
     anyhow::ensure!(log.matches("started").count() == 1 && log.matches("runs already").count() == 1, "{log}");
     shell::run(&mut stop)?;
@@ -224,7 +286,12 @@ fn a_lab_left_up_is_found_again() -> anyhow::Result<()> {
             .args(["lab", "exec", "--name", name, "gw", "--", "ip", "-brief", "address", "show", "eth0"])
             .output()?;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        anyhow::ensure!(said.contains("10.77.1.1/24") && said.contains("10.77.2.1/24"), "{said}");
+        anyhow::ensure!(
+            ["10.77.1.1/24", "10.77.2.1/24", "fd77:1::1/64", "fd77:2::1/64"]
+                .iter()
+                .all(|ip| said.contains(ip)),
+            "{said}"
+        );
         Ok(())
     })();
     let down = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["lab", "down", "--name", name]).status()?;

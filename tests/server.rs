@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use xtask::transfer::Transfer;
 use xtask::{http, wait};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -17,13 +18,20 @@ const LIMIT: Duration = Duration::from_secs(30);
 struct Server {
     process: Child,
     stdout: BufReader<ChildStdout>,
+    /// The first one that it listens at.
     address: SocketAddr,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Server {
     fn start(data: &Path, load_time: &str) -> Server {
+        Server::start_at(&["127.0.0.1:0"], data, load_time)
+    }
+
+    fn start_at(addresses: &[&str], data: &Path, load_time: &str) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .args(["server", "--listen", "127.0.0.1:0", "--name", "one", "--version", "v7", "--grace", "1s"])
+            .args(["server", "--name", "one", "--version", "v7", "--grace", "1s"])
+            .args(addresses.iter().flat_map(|address| ["--listen", address]))
             .args(["--load-time", load_time, "--data"])
             .arg(data)
             .stdout(Stdio::piped())
@@ -32,9 +40,11 @@ impl Server {
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("one: listening on ").unwrap_or_else(|| panic!("{line:?}"));
-        let address = address.split(',').next().unwrap().parse().unwrap();
-        Server { process, stdout, address }
+        let said = line.strip_prefix("one: listening on ").unwrap_or_else(|| panic!("{line:?}"));
+        let said = said.split(',').next().unwrap();
+        let addresses: Vec<SocketAddr> =
+            said.split(" and ").map(|address| address.parse().unwrap()).collect();
+        Server { process, stdout, address: addresses[0], addresses }
     }
 
     fn get(&self, path: &str) -> (u16, String) {
@@ -133,6 +143,35 @@ fn echoes_a_body() {
 }
 
 #[test]
+fn listens_at_each_address() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_at(&["127.0.0.1:0", "[::1]:0"], data.path(), "1h");
+    assert_eq!(server.addresses.len(), 2);
+    for &address in &server.addresses {
+        assert_eq!(http::get(address, "/whoami", LIMIT).unwrap(), (200, "one".into()), "{address}");
+        let socket = UdpSocket::bind((address.ip(), 0)).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.send_to(b"ping", address).unwrap();
+        let (length, from) = socket.recv_from(&mut [0; 10]).unwrap();
+        assert_eq!((length, from), (4, address));
+    }
+}
+
+#[test]
+fn files_arrive_as_they_were_sent() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path(), "1h");
+    // The hash is that of FIPS 180-2, appendix B.1.
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(server.post("/blob", b"abc"), (200, hash.into()));
+    for bytes in [0, 1, 1_000_003] {
+        let transfer = Transfer { target: server.address, bytes, seed: 7, patience: LIMIT };
+        transfer.upload().unwrap();
+        transfer.download().unwrap();
+    }
+}
+
+#[test]
 fn a_job_goes_on_when_its_client_hangs_up() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path(), "0s");
@@ -149,6 +188,7 @@ fn nonsense_is_refused() {
     for seconds in ["-1", "NaN", "inf", "1e300", "soon"] {
         assert_eq!(server.post(&format!("/transcribe?seconds={seconds}"), b"").0, 400, "{seconds}");
     }
+    assert_eq!(server.get("/blob?bytes=-1").0, 400);
     assert_eq!(server.get("/nowhere").0, 404);
 }
 

@@ -60,6 +60,19 @@ impl Bed {
         Ok(bed)
     }
 
+    /// Ends the daemon and takes its program off the gateway, which forwards plain IP then.
+    pub(crate) fn detach(&self) -> anyhow::Result<()> {
+        self.lab.stop_daemon()?;
+        let said = self.lab.fastswitch(["detach"])?;
+        anyhow::ensure!(said.status.success(), "detach: {}", String::from_utf8_lossy(&said.stderr));
+        Ok(())
+    }
+
+    /// Undoes [`Bed::detach`].
+    pub(crate) fn attach(self) -> anyhow::Result<Bed> {
+        Bed::start(self.lab)
+    }
+
     /// The first service as it is now.
     pub(crate) fn status(&self) -> anyhow::Result<wire::Service> {
         let request = Request::Status { service: Some(self.service.clone()) };

@@ -8,7 +8,7 @@ use xtask::load::{Attempt, LoadClient, LoadOptions, Summary, outage};
 use crate::bed::{Bed, HOT};
 use crate::progress::Progress;
 use crate::sample::Samples;
-use crate::table::Row;
+use crate::table::{Reach, Row};
 
 const EVERY: Duration = Duration::from_millis(1);
 /// For one request. Longer only makes rounds longer: what a failure swallowed is not answered before TCP tries again,
@@ -100,7 +100,7 @@ pub(crate) fn planned() -> anyhow::Result<Vec<Row>> {
         measured: failed,
         spread: [failed, failed],
         against: format!("{} requests, {rate:.0} each second", attempts.len()),
-        reach: 0.0,
+        reach: Reach::AtMost(0.0),
     }])
 }
 

@@ -8,6 +8,7 @@
 //! | `outage` | The longest time from one answer to the next that a client sees which opens a connection each millisecond, when the primary's server is killed and when its link is cut; heartbeats each 10 ms, of which three are missed. |
 //! | `planned` | Requests of that client that fail in ten switches by the operator. |
 //! | `services` | How much longer a packet to a backend, and the switch, take with 1,000 services than with one. |
+//! | `throughput` | What a client gets through the VIP, in times of what it gets where the same kernel forwards plain IP between the same namespaces: the rate of one TCP stream (iperf3), requests on connections that stay open, and requests on a new connection each (wrk, nginx). Medians over rounds in which both take turns. |
 //!
 //! Everything happens in labs of network namespaces and leaves nothing behind. A figure that is missed makes the exit
 //! code 1. Times on a shared machine are what they are: the middle half of the samples says how far to trust them.
@@ -16,10 +17,12 @@ mod bed;
 mod client;
 mod decision;
 mod path;
+mod peers;
 mod program;
 mod progress;
 mod sample;
 mod table;
+mod tools;
 mod traffic;
 
 use std::path::PathBuf;
@@ -50,6 +53,7 @@ enum Name {
     Outage,
     Planned,
     Services,
+    Throughput,
 }
 
 impl Name {
@@ -60,6 +64,7 @@ impl Name {
             Name::Outage => client::outages(),
             Name::Planned => client::planned(),
             Name::Services => services(),
+            Name::Throughput => peers::throughput(),
         }
     }
 }

@@ -19,8 +19,15 @@ pub(crate) struct Row {
     pub(crate) spread: [f64; 2],
     /// What it was compared with in the same run, with unit.
     pub(crate) against: String,
-    /// What it may be at most.
-    pub(crate) reach: f64,
+    /// What it is to be.
+    pub(crate) reach: Reach,
+}
+
+/// A goal.
+#[derive(Clone, Copy)]
+pub(crate) enum Reach {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Row {
@@ -37,13 +44,18 @@ impl Row {
             measured: samples.percentile(percent),
             spread: [samples.percentile(25), samples.percentile(75)],
             against: String::new(),
-            reach: 0.0,
+            reach: Reach::AtMost(0.0),
         }
     }
 
     /// The same with its goal.
     pub(crate) fn at_most(self, reach: f64) -> Row {
-        Row { reach, ..self }
+        Row { reach: Reach::AtMost(reach), ..self }
+    }
+
+    /// The same with its goal.
+    pub(crate) fn at_least(self, reach: f64) -> Row {
+        Row { reach: Reach::AtLeast(reach), ..self }
     }
 
     /// The same, next to something else of the same run.
@@ -53,7 +65,10 @@ impl Row {
 
     /// Whether the goal was reached; it is not by what could not be measured.
     pub(crate) fn met(&self) -> bool {
-        self.measured <= self.reach
+        match self.reach {
+            Reach::AtMost(reach) => self.measured <= reach,
+            Reach::AtLeast(reach) => self.measured >= reach,
+        }
     }
 
     fn cells(&self) -> [String; 6] {
@@ -63,7 +78,7 @@ impl Row {
             format!("{} {}", number(self.measured), self.unit),
             format!("{low} .. {high}"),
             self.against.clone(),
-            format!("at most {} {}", number(self.reach), self.unit),
+            format!("{} {} {}", self.reach.words(), number(self.reach.value()), self.unit),
             if self.met() { "yes" } else { "NO" }.to_owned(),
         ]
     }
@@ -75,9 +90,24 @@ impl Row {
             "measured": self.measured,
             "spread": self.spread,
             "against": self.against,
-            "reach": self.reach,
+            "reach": self.reach.value(),
+            "goal": self.reach.words(),
             "met": self.met(),
         })
+    }
+}
+
+impl Reach {
+    fn words(self) -> &'static str {
+        match self {
+            Reach::AtMost(_) => "at most",
+            Reach::AtLeast(_) => "at least",
+        }
+    }
+
+    fn value(self) -> f64 {
+        let (Reach::AtMost(value) | Reach::AtLeast(value)) = self;
+        value
     }
 }
 
@@ -106,7 +136,7 @@ pub(crate) fn write_json(file: &Path, rows: &[Row]) -> anyhow::Result<()> {
 }
 
 /// Three digits that say something.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -1,7 +1,7 @@
 //! Packets as they were on a wire: tcpdump writes them, then each one's checksums are verified.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -22,13 +22,14 @@ pub(crate) struct Capture {
 
 impl Capture {
     /// Begins with the packets of `address`, which is the host's own: a switch also floods those of others.
-    pub(crate) fn start(lab: &Lab, host: Host, address: Ipv4Addr) -> anyhow::Result<Capture> {
+    pub(crate) fn start(lab: &Lab, host: Host, address: impl Into<IpAddr>) -> anyhow::Result<Capture> {
         // Otherwise the kernel joins segments before tcpdump sees them, and undoes their checksums.
         shell::run(lab.command(host, "ethtool")?.args(["-K", "eth0", "gro", "off"]))?;
         let file = lab.run_dir().join(format!("{}.pcap", host.name()));
         let mut command = lab.command(host, "tcpdump")?;
         command.args(["--immediate-mode", "-U", "-n", "-B", "65536", "-i", "eth0", "-w"]).arg(&file);
-        let filter = format!("host {address} and (tcp or udp or icmp)");
+        // Of ICMPv6, errors and echoes: neighbours ask for each other at any time.
+        let filter = format!("host {} and (tcp or udp or icmp or (icmp6 and ip6[40] < 130))", address.into());
         command.args(["-Z", "root", &filter]).stderr(Stdio::piped());
         let mut tcpdump = command.spawn().map_err(|error| shell::not_started(&command, error))?;
         let said = tcpdump.stderr.take().context("no stderr")?;

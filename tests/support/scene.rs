@@ -4,7 +4,7 @@
 //! test that would never end.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use xtask::lab::{Backend, Host, Lab, LabOptions, VIP};
+use xtask::lab::{Backend, Host, Lab, LabOptions, VIP, VIP6, vip};
 use xtask::load::{Attempt, LoadClient, LoadOptions, Summary};
 use xtask::{http, wait};
 
@@ -169,10 +169,8 @@ pub(crate) fn datagram(
     patience: Duration,
 ) -> anyhow::Result<Result<Vec<u8>, io::ErrorKind>> {
     let ask = || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        let socket = udp_to(target)?;
         socket.set_read_timeout(Some(patience))?;
-        // Connected, so that only the target's own answers count, and ICMP errors arrive.
-        socket.connect(target)?;
         socket.send(payload)?;
         let mut buffer = vec![0; 65_535];
         let length = socket.recv(&mut buffer)?;
@@ -180,6 +178,15 @@ pub(crate) fn datagram(
         Ok(buffer)
     };
     lab.within(Host::Client, || ask().map_err(|error: io::Error| error.kind()))
+}
+
+/// A socket that only the target's own answers, and ICMP errors, come to.
+pub(crate) fn udp_to(target: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr =
+        if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(target)?;
+    Ok(socket)
 }
 
 /// Checks that datagrams of these sizes come back as they were sent.
@@ -237,7 +244,13 @@ fn noise(size: usize) -> Vec<u8> {
 
 /// Sends `count` echo requests to the VIP and gives what `ping` prints.
 pub(crate) fn ping(lab: &Lab, count: u32) -> anyhow::Result<String> {
-    let args = ["-c", &count.to_string(), "-i", "0.01", "-W", "10", &VIP.to_string()];
+    ping_at(lab, VIP, count)
+}
+
+/// Sends `count` echo requests to this address and gives what `ping` prints.
+pub(crate) fn ping_at(lab: &Lab, address: impl Into<IpAddr>, count: u32) -> anyhow::Result<String> {
+    let address = address.into().to_string();
+    let args = ["-c", &count.to_string(), "-i", "0.01", "-W", "10", &address];
     let output = xtask::shell::run(lab.command(Host::Client, "ping")?.args(args))?;
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -245,7 +258,12 @@ pub(crate) fn ping(lab: &Lab, count: u32) -> anyhow::Result<String> {
 /// A client that opens a connection to the VIP each `every`, for as long as it lives. Patient: only what fails counts,
 /// not what takes long.
 pub(crate) fn load(lab: &Lab, every: Duration) -> anyhow::Result<LoadClient> {
-    let options = LoadOptions { timeout: LIMIT, ..LoadOptions::new(xtask::lab::vip(), every) };
+    load_at(lab, vip(), every)
+}
+
+/// The same, to this address.
+pub(crate) fn load_at(lab: &Lab, target: SocketAddr, every: Duration) -> anyhow::Result<LoadClient> {
+    let options = LoadOptions { timeout: LIMIT, ..LoadOptions::new(target, every) };
     LoadClient::start(lab.namespace(Host::Client), options)
 }
 
@@ -269,11 +287,11 @@ pub(crate) fn nothing_failed(client: LoadClient) -> anyhow::Result<Summary> {
 }
 
 /// Whether the gateway has the address on one of its interfaces.
-pub(crate) fn gateway_has(lab: &Lab, address: Ipv4Addr) -> anyhow::Result<bool> {
+pub(crate) fn gateway_has(lab: &Lab, address: impl Into<IpAddr>) -> anyhow::Result<bool> {
+    let address = Some(address.into());
     let output = lab.exec(Host::Gw, "ip", ["-j", "address", "show"])?;
     let links: Value = serde_json::from_slice(&output.stdout)?;
-    let is_it =
-        |info: &Value| info["local"].as_str().and_then(|ip| ip.parse().ok()) == Some(IpAddr::V4(address));
+    let is_it = |info: &Value| info["local"].as_str().and_then(|ip| ip.parse().ok()) == address;
     Ok(list(&links).iter().flat_map(|link| list(&link["addr_info"])).any(is_it))
 }
 
@@ -290,6 +308,8 @@ pub(crate) fn nothing_is_left(lab: &Lab) -> anyhow::Result<()> {
         anyhow::ensure!(program(lab, interface)?.is_none(), "a program is on {interface}");
     }
     anyhow::ensure!(!lab.pin_dir().exists(), "pins are in {}", lab.pin_dir().display());
-    anyhow::ensure!(!gateway_has(lab, VIP)?, "the gateway has the VIP");
+    for vip in [IpAddr::from(VIP), IpAddr::from(VIP6)] {
+        anyhow::ensure!(!gateway_has(lab, vip)?, "the gateway has {vip}");
+    }
     Ok(())
 }

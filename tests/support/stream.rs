@@ -1,8 +1,8 @@
-//! Numbered datagrams to the VIP, one each millisecond, and which of them were answered. Nobody sends a datagram again:
+//! Numbered datagrams to a VIP, one each millisecond, and which of them were answered. Nobody sends a datagram again:
 //! what is lost anywhere is seen here.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -12,7 +12,7 @@ use anyhow::ensure;
 use xtask::lab::{Host, Lab, vip};
 use xtask::wait;
 
-use super::scene::LIMIT;
+use super::scene::{LIMIT, udp_to};
 
 const EVERY: Duration = Duration::from_millis(1);
 
@@ -30,14 +30,18 @@ struct Fate {
 }
 
 impl Stream {
-    /// Starts one on the lab's client.
+    /// Starts one on the lab's client, to the VIP.
     pub(crate) fn start(lab: &Lab) -> anyhow::Result<Stream> {
+        Stream::start_to(lab, vip())
+    }
+
+    /// Starts one on the lab's client, to this address.
+    pub(crate) fn start_to(lab: &Lab, target: SocketAddr) -> anyhow::Result<Stream> {
         let (answered, end) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
         let (namespace, count, ended) = (lab.namespace(Host::Client), answered.clone(), end.clone());
         let thread = std::thread::spawn(move || {
             namespace.enter()?;
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-            socket.connect(vip())?;
+            let socket = udp_to(target)?;
             socket.set_read_timeout(Some(EVERY))?;
             let (mut sent, mut answers) = (0, BTreeSet::new());
             let mut finishing = None;

@@ -9,10 +9,13 @@ use std::process::{Command, ExitCode};
 
 use crate::{setup, shell};
 
+/// The figure that is measured with programs of others.
+const PEERS: &str = "throughput";
+
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Which figures: path, decision, outage, planned, services. All of them without a name.
+    /// Which figures: path, decision, outage, planned, services, throughput. All of them without a name.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Also write the figures to this file.
@@ -25,7 +28,9 @@ pub struct Args {
 /// # Errors
 /// When the build fails.
 pub fn main(args: &Args) -> anyhow::Result<ExitCode> {
-    setup::ensure(setup::Level::Lab)?;
+    // The peers are for one of the figures only.
+    let peers = args.names.is_empty() || args.names.iter().any(|name| name == PEERS);
+    setup::ensure(if peers { setup::Level::Bench } else { setup::Level::Lab })?;
     // The lab runs the programs that lie next to the benchmark program.
     let build = ["build", "--release", "--package", "xtask", "--package", "fastswitch", "--bins"];
     anyhow::ensure!(status(&build.map(OsString::from))?, "the build failed");

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 pub mod bench;
+pub mod blob;
 pub mod http;
 pub mod interrupt;
 pub mod lab;
@@ -17,6 +18,7 @@ pub mod setup;
 pub mod shell;
 pub mod test;
 pub mod tidy;
+pub mod transfer;
 pub mod wait;
 
 /// The top folder of the repository.

@@ -1,6 +1,9 @@
-//! Who has which address; the same in every lab, for namespaces keep labs apart.
+//! Who has which addresses; the same in every lab, for namespaces keep labs apart.
+//!
+//! Every machine has one of IPv4 and one of IPv6, with the same last number as `ip` writes it: `10.77.2.10` is also
+//! `fd77:2::10`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Port of the service, on the VIP and on the backends.
 pub const PORT: u16 = 7860;
@@ -15,9 +18,34 @@ pub const GATEWAY_BACKENDS: Ipv4Addr = Ipv4Addr::new(10, 77, 2, 1);
 /// Prefix length of both subnets, in bits.
 pub const PREFIX: u8 = 24;
 
+/// The virtual IPv6 address, in the clients' subnet.
+pub const VIP6: Ipv6Addr = ipv6(1, 0x100);
+/// The client.
+pub const CLIENT6: Ipv6Addr = ipv6(1, 0x10);
+/// The gateway, as the clients see it.
+pub const GATEWAY_CLIENTS6: Ipv6Addr = ipv6(1, 1);
+/// The gateway, as the backends see it.
+pub const GATEWAY_BACKENDS6: Ipv6Addr = ipv6(2, 1);
+/// Prefix length of both IPv6 subnets, in bits.
+pub const PREFIX6: u8 = 64;
+
+/// The virtual addresses of the usual configuration, and of what is printed about it. [`VIP6`] belongs here as soon as
+/// the program forwards IPv6.
+pub const USUAL_VIPS: &[IpAddr] = &[IpAddr::V4(VIP)];
+
 /// The virtual address with the service's port.
 pub fn vip() -> SocketAddr {
     SocketAddr::from((VIP, PORT))
+}
+
+/// The virtual IPv6 address with the service's port.
+pub fn vip6() -> SocketAddr {
+    SocketAddr::from((VIP6, PORT))
+}
+
+/// A machine of a subnet: 1 is the clients', 2 the backends'.
+const fn ipv6(subnet: u16, machine: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd77, subnet, 0, 0, 0, 0, 0, machine)
 }
 
 /// A machine of the lab, that is, a network namespace.
@@ -94,8 +122,23 @@ impl Backend {
         Ipv4Addr::new(10, 77, 2, host)
     }
 
+    /// Its IPv6 address.
+    pub fn ip6(self) -> Ipv6Addr {
+        let machine = match self {
+            Backend::Primary => 0x10,
+            Backend::Standby => 0x11,
+            Backend::Cold => 0x12,
+        };
+        ipv6(2, machine)
+    }
+
     /// Its address with the service's port.
     pub fn address(self) -> SocketAddr {
         SocketAddr::from((self.ip(), PORT))
+    }
+
+    /// Its IPv6 address with the service's port.
+    pub fn address6(self) -> SocketAddr {
+        SocketAddr::from((self.ip6(), PORT))
     }
 }

@@ -1,13 +1,14 @@
 //! `cargo xtask lab`: a lab that stays, for hands-on work.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Backend, Host, Lab, LabOptions, ServerOptions, Topology, Trace, keeper, vip};
+use super::{Backend, Host, Lab, LabOptions, PORT, ServerOptions, Topology, Trace, USUAL_VIPS, keeper};
 use crate::{interrupt, privilege, programs, setup, shell};
 
 const DEFAULT_NAME: &str = "lab";
@@ -125,13 +126,21 @@ impl Lab {
     /// What can be tried by hand, as lines to print.
     pub fn introduction(&self) -> String {
         let name = self.name();
-        let lab = |line: &str| format!("  cargo xtask lab {line}\n");
+        let lab = |line: String| format!("  cargo xtask lab {line}\n");
+        let addresses: Vec<String> =
+            USUAL_VIPS.iter().map(|vip| SocketAddr::from((*vip, PORT)).to_string()).collect();
+        let ask =
+            |address: &String| lab(format!("exec --name {name} client -- curl -s http://{address}/whoami"));
         [
-            format!("Lab {name}, {}. The service is {} (TCP and UDP). Try:\n", self.topology(), vip()),
-            lab(&format!("exec --name {name} client -- curl -s http://{}/whoami", vip())),
-            lab(&format!("exec --name {name} gw -- fastswitch status")),
-            lab(&format!("kill --name {name} primary")),
-            lab(&format!("start --name {name} primary")),
+            format!(
+                "Lab {name}, {}. The service is {} (TCP and UDP). Try:\n",
+                self.topology(),
+                addresses.join(", ")
+            ),
+            addresses.iter().map(ask).collect(),
+            lab(format!("exec --name {name} gw -- fastswitch status")),
+            lab(format!("kill --name {name} primary")),
+            lab(format!("start --name {name} primary")),
             format!("Configuration and logs: {}\n", self.run_dir().display()),
         ]
         .concat()

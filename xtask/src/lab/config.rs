@@ -1,5 +1,6 @@
 //! The lab's configuration of `fastswitch`, and the scripts that start and stop the cold backend.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::{Backend, Lab, VIP, address};
+use super::{Backend, Lab, USUAL_VIPS, VIP, VIP6, address};
 
 const START: &str = include_str!("start-cold.sh");
 const STOP: &str = include_str!("stop-cold.sh");
@@ -19,7 +20,7 @@ impl Lab {
     }
 
     /// Writes the configuration: the lab's usual one, changed by `change`. Service 0 is `asr` (TCP), service 1 is
-    /// `asr-udp`, on the same VIP, port and backends: primary, standby, cold.
+    /// `asr-udp`, on the same VIP, port and backends: primary, standby, cold. [`add_ipv6`] is a change of them.
     ///
     /// # Errors
     /// When it is no TOML any more, or cannot be written.
@@ -42,10 +43,14 @@ impl Lab {
     }
 
     fn usual_config(&self) -> Value {
-        json!({
+        let mut config = json!({
             "gateway": { "interfaces": self.topology().interfaces() },
             "service": [self.usual_service("asr", "tcp"), self.usual_service("asr-udp", "udp")],
-        })
+        });
+        if USUAL_VIPS.contains(&VIP6.into()) {
+            add_ipv6(&mut config);
+        }
+        config
     }
 
     fn usual_service(&self, name: &str, protocol: &str) -> Value {
@@ -89,6 +94,7 @@ impl Lab {
             ("@PROGRAM@", path(&self.programs.xtask)),
             ("@NAMESPACE@", path(&self.namespace(Backend::Cold.host()).path())),
             ("@ADDRESS@", Backend::Cold.address().to_string()),
+            ("@ADDRESS6@", Backend::Cold.address6().to_string()),
             ("@LOAD_TIME@", humantime::format_duration(load_time).to_string()),
             ("@MODEL@", path(&model)),
             ("@DATA@", path(&self.data_dir())),
@@ -105,6 +111,58 @@ impl Lab {
     }
 }
 
+/// Adds to a configuration each service at the IPv4 VIP once more at the IPv6 VIP: `asr6` is all that `asr` is, with the
+/// same backends at their IPv6 addresses, and `asr6-udp` is what `asr-udp` is.
+pub fn add_ipv6(config: &mut Value) {
+    let Some(services) = config["service"].as_array_mut() else { return };
+    let others: Vec<Value> =
+        services.iter().filter(|service| service["vip"] == json!(VIP)).map(ipv6).collect();
+    services.extend(others);
+}
+
+/// The same service over IPv6.
+fn ipv6(service: &Value) -> Value {
+    let mut service = service.clone();
+    let name = service["name"].as_str().unwrap_or_default();
+    service["name"] = match name.split_once('-') {
+        Some((first, rest)) => json!(format!("{first}6-{rest}")),
+        None => json!(format!("{name}6")),
+    };
+    service["vip"] = json!(VIP6);
+    for row in service["backend"].as_array_mut().into_iter().flatten() {
+        let backend = Backend::ALL.into_iter().find(|backend| row["name"] == backend.name());
+        let address = row["address"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
+        if let (Some(backend), Some(address)) = (backend, address) {
+            row["address"] = json!(SocketAddr::from((backend.ip6(), address.port())));
+        }
+    }
+    service
+}
+
 fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_services_are_what_the_others_are() {
+        let service = |name: &str, vip: &str, address: &str| {
+            json!({ "name": name, "vip": vip, "failback": "manual",
+                "backend": [{ "name": "standby", "address": address }] })
+        };
+        let ipv4 = [
+            service("asr", "10.77.1.100", "10.77.2.11:80"),
+            service("asr-udp", "10.77.1.100", "10.77.2.11:9"),
+        ];
+        let mut config = json!({ "service": ipv4 });
+        add_ipv6(&mut config);
+        let ipv6 = [
+            service("asr6", "fd77:1::100", "[fd77:2::11]:80"),
+            service("asr6-udp", "fd77:1::100", "[fd77:2::11]:9"),
+        ];
+        assert_eq!(config["service"], json!([ipv4, ipv6].concat()));
+    }
 }

@@ -16,6 +16,7 @@ mod trace;
 mod wiring;
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -26,13 +27,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::privilege;
 use crate::programs::Programs;
+use crate::transfer::Transfer;
 use keeper::Keeper;
 
-pub use address::{Backend, CLIENT, GATEWAY_BACKENDS, GATEWAY_CLIENTS, Host, PORT, PREFIX, VIP, vip};
+pub use address::{
+    Backend, CLIENT, CLIENT6, GATEWAY_BACKENDS, GATEWAY_BACKENDS6, GATEWAY_CLIENTS, GATEWAY_CLIENTS6, Host,
+    PORT, PREFIX, PREFIX6, USUAL_VIPS, VIP, VIP6, vip, vip6,
+};
+pub use config::add_ipv6;
 pub use netns::Namespace;
 pub use servers::ServerOptions;
 pub use trace::Trace;
-pub use wiring::Topology;
+pub use wiring::{Topology, Wire};
 
 /// How a lab is made.
 #[derive(Clone, Debug)]
@@ -41,7 +47,7 @@ pub struct LabOptions {
     pub name: String,
     /// How the machines are joined.
     pub topology: Topology,
-    /// Of every interface, in bytes.
+    /// Of every interface, in bytes; IPv6 needs 1280 at least.
     pub mtu: u32,
     /// How long the cold backend's server loads its model.
     pub cold_load_time: Duration,
@@ -252,6 +258,23 @@ impl Lab {
         self.namespace(host).within(job)
     }
 
+    /// Sends a file of so many bytes from `host` to the server at `target`, and gets another one from there; both must
+    /// arrive as they were sent.
+    ///
+    /// # Errors
+    /// When they do not, or when a connection hangs for `patience`.
+    pub fn transfer(
+        &self,
+        host: Host,
+        target: SocketAddr,
+        bytes: u64,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let upload = Transfer { target, bytes, seed: 1, patience };
+        let download = Transfer { seed: 2, ..upload };
+        self.within(host, || upload.upload().and_then(|()| download.download()))?
+    }
+
     /// Puts an XDP program on an interface of a host that is not `fastswitch`'s and passes everything.
     ///
     /// # Errors
@@ -292,6 +315,14 @@ impl Lab {
     /// When the lab is gone.
     pub fn unsilence(&self, backend: Backend) -> anyhow::Result<()> {
         wiring::set_forwarding(&self.trace, backend, true)
+    }
+
+    /// Sets the MTU of both ends of a wire, 1280 bytes at least: below, the kernel takes IPv6 off.
+    ///
+    /// # Errors
+    /// When it is smaller, or the lab is gone.
+    pub fn set_mtu(&self, wire: Wire, mtu: u32) -> anyhow::Result<()> {
+        wiring::set_mtu(&self.trace, self.topology(), wire, mtu)
     }
 }
 

@@ -34,7 +34,8 @@ impl Lab {
     pub fn start_server(&self, backend: Backend, options: &ServerOptions) -> anyhow::Result<()> {
         let mut command = self.command(backend.host(), &self.programs.xtask)?;
         command
-            .args(["server", "--name", backend.name(), "--listen", &backend.address().to_string()])
+            .args(["server", "--name", backend.name()])
+            .args(["--listen", &backend.address().to_string(), "--listen", &backend.address6().to_string()])
             .args(["--load-time", &humantime::format_duration(options.load_time).to_string()])
             .args(["--version", &options.version, "--data"])
             .arg(self.data_dir());

@@ -5,6 +5,7 @@ set -eu
 program='@PROGRAM@'
 namespace='@NAMESPACE@'
 address='@ADDRESS@'
+address6='@ADDRESS6@'
 load_time='@LOAD_TIME@'
 model='@MODEL@'
 data='@DATA@'
@@ -33,8 +34,8 @@ fi
 if running; then
     say "runs already, pid $(cat "$pid_file")"
 else
-    setsid nsenter --net="$namespace" "$program" server --name cold --listen "$address" --load-time "$load_time" \
-        --version "$(cat "$model/VERSION")" --data "$data" </dev/null >>"$server_log" 2>&1 9>&- &
+    setsid nsenter --net="$namespace" "$program" server --name cold --listen "$address" --listen "$address6" \
+        --load-time "$load_time" --version "$(cat "$model/VERSION")" --data "$data" </dev/null >>"$server_log" 2>&1 9>&- &
     echo $! >"$pid_file"
     say "started, pid $(cat "$pid_file"), loading $load_time"
 fi

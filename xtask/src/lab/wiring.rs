@@ -5,9 +5,14 @@
 //!
 //! [`receiver`]: super::receiver
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use anyhow::Context as _;
 
-use super::address::{Backend, CLIENT, GATEWAY_BACKENDS, GATEWAY_CLIENTS, Host, PREFIX};
+use super::address::{
+    Backend, CLIENT, CLIENT6, GATEWAY_BACKENDS, GATEWAY_BACKENDS6, GATEWAY_CLIENTS, GATEWAY_CLIENTS6, Host,
+    PREFIX, PREFIX6,
+};
 use super::netns::Namespace;
 use super::receiver::accept_xdp;
 use super::trace::Trace;
@@ -15,6 +20,8 @@ use crate::shell;
 
 /// The bridge in the namespace [`Host::Lan`].
 const BRIDGE: &str = "br0";
+/// With less, an interface loses its IPv6 addresses (RFC 8200, section 5).
+const LEAST_MTU: u32 = 1280;
 
 /// How clients, gateway and backends are joined.
 #[derive(
@@ -48,6 +55,30 @@ impl std::fmt::Display for Topology {
     }
 }
 
+/// A wire of the lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// The client's: to the gateway, or to the switch if there is one wire for all.
+    Client,
+    /// The gateway's to the switch, which is the one to the backends.
+    Gateway,
+    /// A backend's to the switch.
+    Backend(Backend),
+}
+
+impl Wire {
+    /// The interfaces at its two ends.
+    fn ends(self, topology: Topology) -> [(Host, &'static str); 2] {
+        match (self, topology) {
+            (Wire::Client, Topology::TwoArm) => [(Host::Client, "eth0"), (Host::Gw, "eth0")],
+            (Wire::Client, Topology::OneArm) => [(Host::Client, "eth0"), (Host::Lan, "client")],
+            (Wire::Gateway, Topology::TwoArm) => [(Host::Gw, "eth1"), (Host::Lan, "gateway")],
+            (Wire::Gateway, Topology::OneArm) => [(Host::Gw, "eth0"), (Host::Lan, "gateway")],
+            (Wire::Backend(backend), _) => [(backend.host(), "eth0"), (Host::Lan, backend.name())],
+        }
+    }
+}
+
 /// Makes the namespaces and joins them.
 pub(super) fn build(trace: &Trace, topology: Topology, mtu: u32) -> anyhow::Result<()> {
     for host in Host::ALL {
@@ -70,25 +101,25 @@ pub(super) fn build(trace: &Trace, topology: Topology, mtu: u32) -> anyhow::Resu
         Topology::TwoArm => {
             wiring.join(&wiring.client, "eth0", &wiring.gateway, "eth0")?;
             wiring.plug("gateway", &wiring.gateway, "eth1")?;
-            address(&wiring.gateway, "eth1", GATEWAY_BACKENDS)?;
+            address(&wiring.gateway, "eth1", GATEWAY_BACKENDS, GATEWAY_BACKENDS6)?;
             accept_xdp(&wiring.client, "eth0", &trace.pin_dir())?;
         }
         Topology::OneArm => {
             wiring.plug("client", &wiring.client, "eth0")?;
             wiring.plug("gateway", &wiring.gateway, "eth0")?;
-            address(&wiring.gateway, "eth0", GATEWAY_BACKENDS)?;
+            address(&wiring.gateway, "eth0", GATEWAY_BACKENDS, GATEWAY_BACKENDS6)?;
         }
     }
     // The other ends of the gateway's wires.
     accept_xdp(&wiring.lan, "gateway", &trace.pin_dir())?;
-    address(&wiring.gateway, "eth0", GATEWAY_CLIENTS)?;
-    address(&wiring.client, "eth0", CLIENT)?;
-    wiring.client.ip(["route", "add", "default", "via", &GATEWAY_CLIENTS.to_string()])?;
+    address(&wiring.gateway, "eth0", GATEWAY_CLIENTS, GATEWAY_CLIENTS6)?;
+    address(&wiring.client, "eth0", CLIENT, CLIENT6)?;
+    default_route(&wiring.client, GATEWAY_CLIENTS, GATEWAY_CLIENTS6)?;
     for backend in Backend::ALL {
         let namespace = trace.namespace(backend.host());
         wiring.plug(backend.name(), &namespace, "eth0")?;
-        address(&namespace, "eth0", backend.ip())?;
-        namespace.ip(["route", "add", "default", "via", &GATEWAY_BACKENDS.to_string()])?;
+        address(&namespace, "eth0", backend.ip(), backend.ip6())?;
+        default_route(&namespace, GATEWAY_BACKENDS, GATEWAY_BACKENDS6)?;
     }
     Ok(())
 }
@@ -107,6 +138,15 @@ pub(super) fn set_forwarding(trace: &Trace, backend: Backend, forward: bool) -> 
     } else {
         lan.ip(["link", "set", backend.name(), "nomaster"])
     }
+}
+
+/// Sets the MTU of both ends of a wire.
+pub(super) fn set_mtu(trace: &Trace, topology: Topology, wire: Wire, mtu: u32) -> anyhow::Result<()> {
+    anyhow::ensure!(mtu >= LEAST_MTU, "an MTU of {mtu}: IPv6 needs {LEAST_MTU} at least");
+    for (host, interface) in wire.ends(topology) {
+        trace.namespace(host).ip(["link", "set", interface, "mtu", &mtu.to_string()])?;
+    }
+    Ok(())
 }
 
 struct Wiring {
@@ -134,8 +174,15 @@ impl Wiring {
     }
 }
 
-fn address(namespace: &Namespace, interface: &str, address: std::net::Ipv4Addr) -> anyhow::Result<()> {
-    namespace.ip(["address", "add", &format!("{address}/{PREFIX}"), "dev", interface])
+/// Gives an interface an address of either family. Nobody else has them: there is nothing to detect and to wait for.
+fn address(namespace: &Namespace, interface: &str, ip: Ipv4Addr, ip6: Ipv6Addr) -> anyhow::Result<()> {
+    namespace.ip(["address", "add", &format!("{ip}/{PREFIX}"), "dev", interface])?;
+    namespace.ip(["address", "add", &format!("{ip6}/{PREFIX6}"), "dev", interface, "nodad"])
+}
+
+fn default_route(namespace: &Namespace, via: Ipv4Addr, via6: Ipv6Addr) -> anyhow::Result<()> {
+    namespace.ip(["route", "add", "default", "via", &via.to_string()])?;
+    namespace.ip(["-6", "route", "add", "default", "via", &via6.to_string()])
 }
 
 /// Runs inside the namespace, before it has interfaces: these inherit `default`.
@@ -143,12 +190,29 @@ fn configure_kernel(host: Host) -> anyhow::Result<()> {
     for scope in ["all", "default"] {
         sysctl(&format!("ipv4/conf/{scope}/rp_filter"), "0")?;
         sysctl(&format!("ipv4/conf/{scope}/send_redirects"), "0")?;
+        configure_ipv6(host, scope).context("does this kernel have IPv6?")?;
     }
     if host == Host::Gw {
         sysctl("ipv4/ip_forward", "1")?;
+        sysctl("ipv6/conf/all/forwarding", "1")?;
     }
     // Room for a new connection each millisecond.
     sysctl("ipv4/ip_local_port_range", "1024 65535")
+}
+
+/// What is not said here about addresses and routes does not happen. Link-local addresses stay: a router asks for its
+/// neighbours from them.
+fn configure_ipv6(host: Host, scope: &str) -> anyhow::Result<()> {
+    let set = |key: &str, value: &str| sysctl(&format!("ipv6/conf/{scope}/{key}"), value);
+    // The switch has nothing to say.
+    set("disable_ipv6", if host == Host::Lan { "1" } else { "0" })?;
+    for key in
+        ["accept_ra", "accept_redirects", "autoconf", "accept_dad", "dad_transmits", "router_solicitations"]
+    {
+        set(key, "0")?;
+    }
+    // As IPv4 addresses do, they stay when a link is set down.
+    set("keep_addr_on_down", "1")
 }
 
 fn sysctl(key: &str, value: &str) -> anyhow::Result<()> {

@@ -14,8 +14,8 @@ use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Service;
 use super::history::{Job, unix_ms};
+use super::{Service, blob};
 
 type Shared = State<Arc<Service>>;
 type Reply = Result<Response, (StatusCode, String)>;
@@ -27,6 +27,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .route("/whoami", get(whoami))
         .route("/transcribe", post(transcribe))
         .route("/echo", post(echo))
+        .route("/blob", get(blob::download).put(blob::upload).post(blob::upload))
         .route("/history", get(history))
         .with_state(service)
 }

@@ -3,9 +3,11 @@
 //! It transcribes nothing; what it does for real is what a switch can break: take long, remember, refuse while loading.
 
 mod api;
+mod blob;
 mod echo;
 mod history;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,15 +18,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use history::History;
 
 /// What `cargo xtask server` takes.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Address for TCP (HTTP) and UDP (echo); not 0.0.0.0: an echo must come from the address that was asked.
-    #[arg(long, value_name = "IP:PORT")]
-    pub listen: SocketAddr,
+    /// Address for TCP (HTTP) and UDP (echo), several times for several. Not 0.0.0.0 or [::]: an echo must come from the
+    /// address that was asked.
+    #[arg(long, value_name = "IP:PORT", required = true)]
+    pub listen: Vec<SocketAddr>,
     /// Name that `/whoami` and each job give.
     #[arg(long)]
     pub name: String,
@@ -66,7 +70,6 @@ pub fn main(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.listen.ip().is_unspecified(), "--listen {}: name one address", args.listen);
     let service = Arc::new(Service {
         name: args.name.clone(),
         version: args.version.clone(),
@@ -77,34 +80,68 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("TCP {}", args.listen))?;
-    let address = listener.local_addr()?;
-    let socket = UdpSocket::bind(address).await.with_context(|| format!("UDP {address}"))?;
+    // All of them before anything is answered: a server that answers at one address answers at each.
+    let mut sockets = Vec::new();
+    for address in &args.listen {
+        sockets.push(Sockets::bind(*address).await?);
+    }
+    let addresses: Vec<String> = sockets.iter().map(|sockets| sockets.address.to_string()).collect();
     println!(
-        "{}: listening on {address}, loading for {}",
+        "{}: listening on {}, loading for {}",
         args.name,
+        addresses.join(" and "),
         humantime::format_duration(args.load_time)
     );
 
     tokio::spawn(load(service.clone(), args.load_time));
-    tokio::spawn(echo::run(socket));
-    let (end, mut ended) = tokio::sync::watch::channel(false);
-    let serving = axum::serve(listener, api::router(service)).with_graceful_shutdown(async move {
-        // An error means that the sender is gone, which is an end as well.
-        let _ = ended.wait_for(|end| *end).await;
-    });
-    let serving = tokio::spawn(serving.into_future());
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let router = api::router(service);
+    let mut serving = JoinSet::new();
+    for Sockets { listener, socket, .. } in sockets {
+        tokio::spawn(echo::run(socket));
+        let mut ended = ended.clone();
+        let http = axum::serve(listener, router.clone()).with_graceful_shutdown(async move {
+            // An error means that the sender is gone, which is an end as well.
+            let _ = ended.wait_for(|end| *end).await;
+        });
+        serving.spawn(http.into_future());
+    }
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     end.send_replace(true);
-    match tokio::time::timeout(args.grace, serving).await {
-        Ok(served) => served??,
+    match tokio::time::timeout(args.grace, all(serving)).await {
+        Ok(served) => served?,
         Err(_) => println!("{}: requests were still open at the end", args.name),
     }
     println!("{}: ended", args.name);
     Ok(())
+}
+
+/// Waits until each of them is done.
+async fn all(mut serving: JoinSet<io::Result<()>>) -> anyhow::Result<()> {
+    while let Some(served) = serving.join_next().await {
+        served??;
+    }
+    Ok(())
+}
+
+/// What listens at one address.
+struct Sockets {
+    address: SocketAddr,
+    listener: TcpListener,
+    socket: UdpSocket,
+}
+
+impl Sockets {
+    async fn bind(address: SocketAddr) -> anyhow::Result<Sockets> {
+        anyhow::ensure!(!address.ip().is_unspecified(), "--listen {address}: name one address");
+        let listener = TcpListener::bind(address).await.with_context(|| format!("TCP {address}"))?;
+        let address = listener.local_addr()?;
+        let socket = UdpSocket::bind(address).await.with_context(|| format!("UDP {address}"))?;
+        Ok(Sockets { address, listener, socket })
+    }
 }
 
 async fn load(service: Arc<Service>, time: Duration) {

@@ -1,10 +1,14 @@
 //! Debian's packages: asks for them and installs them. Never removes or upgrades one to make room for another.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::process::Command;
 
 use super::{find_program, install_by};
 use crate::shell;
+
+/// There while systemd runs (sd_booted(3)).
+const SYSTEMD: &str = "/run/systemd/system";
 
 /// The package manager, and whether its lists have been brought up to date in this run.
 #[derive(Default)]
@@ -62,8 +66,26 @@ impl Apt {
     }
 }
 
+/// Ends the service of this name, which its package has started and would start at each boot: whoever needs the program
+/// here runs it elsewhere.
+pub(super) fn end_service(name: &str) -> anyhow::Result<()> {
+    if !Path::new(SYSTEMD).exists() {
+        // Without it, as in a container, nothing is started at boot.
+        return Ok(());
+    }
+    let mut command = as_root()?;
+    install_by(name, command.args(["systemctl", "disable", "--now", name]))
+}
+
 /// `apt-get` with the rights and without the questions.
 fn apt_get() -> anyhow::Result<Command> {
+    let mut command = as_root()?;
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    Ok(command)
+}
+
+/// `env`, with the rights to change the machine.
+fn as_root() -> anyhow::Result<Command> {
     let root = nix::unistd::geteuid().is_root();
     if !root && find_program("sudo").is_err() {
         anyhow::bail!(
@@ -74,6 +96,5 @@ fn apt_get() -> anyhow::Result<Command> {
     if !root {
         command.arg("env");
     }
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
     Ok(command)
 }

@@ -15,8 +15,9 @@ use crate::shell;
 use apt::Apt;
 use toolchain::Toolchain;
 
-/// How much of the machine a task needs; each level includes the ones before it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
+/// How much of the machine a task needs. The lab includes building; testing and measuring include the lab, not each
+/// other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Level {
     /// Compiling everything, the XDP program included.
     Build,
@@ -24,6 +25,18 @@ pub enum Level {
     Lab,
     /// Linting and testing everything.
     Test,
+    /// Measuring everything, next to its peers.
+    Bench,
+}
+
+impl Level {
+    fn includes(self, part: Level) -> bool {
+        match part {
+            Level::Build => true,
+            Level::Lab => self != Level::Build,
+            Level::Test | Level::Bench => self == part,
+        }
+    }
 }
 
 /// Options of `cargo xtask setup`.
@@ -70,6 +83,10 @@ enum Kind {
     Program {
         package: &'static str,
     },
+    /// The same, where the package also starts the program as a service of its own name.
+    Server {
+        package: &'static str,
+    },
 }
 
 /// In the order of installation: the linker must fit the toolchain.
@@ -99,6 +116,20 @@ const ITEMS: &[Item] = &[
         level: Level::Test,
         why: "to lint the daemon",
         kind: Kind::Component { subcommand: "clippy", component: "clippy" },
+    },
+    Item {
+        level: Level::Bench,
+        ..program("iperf3", "iperf3", "to compare the rate of a stream with plain forwarding")
+    },
+    Item {
+        level: Level::Bench,
+        ..program("wrk", "wrk", "to compare rates of requests and of connections with it")
+    },
+    Item {
+        name: "nginx",
+        level: Level::Bench,
+        why: "to answer them on a backend, in less time than any switch takes",
+        kind: Kind::Server { package: "nginx" },
     },
     Item { name: "bpf-clippy", level: Level::Test, why: "to lint the XDP program", kind: Kind::BpfClippy },
 ];
@@ -155,7 +186,7 @@ pub fn ensure(level: Level) -> anyhow::Result<()> {
 }
 
 fn needed(level: Level) -> impl Iterator<Item = &'static Item> {
-    ITEMS.iter().filter(move |item| item.level <= level)
+    ITEMS.iter().filter(move |item| level.includes(item.level))
 }
 
 fn report(state: &str, name: &str, text: &str) {
@@ -191,7 +222,7 @@ impl Item {
             Kind::Component { subcommand, .. } => {
                 first_line(Command::new("cargo").args([subcommand, "--version"]))
             }
-            Kind::Rustup | Kind::Program { .. } => {
+            Kind::Rustup | Kind::Program { .. } | Kind::Server { .. } => {
                 find_program(self.name).map(|file| file.display().to_string())
             }
         }
@@ -210,6 +241,10 @@ impl Item {
                 install_by(self.name, Command::new("rustup").args(["component", "add", component]))?;
             }
             Kind::Program { package } => machine.apt.install(self.name, &[package])?,
+            Kind::Server { package } => {
+                machine.apt.install(self.name, &[package])?;
+                apt::end_service(self.name)?;
+            }
         }
         let found =
             self.find(machine).map_err(|missing| anyhow::anyhow!("installed, and still: {missing}"))?;
