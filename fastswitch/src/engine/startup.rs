@@ -209,7 +209,7 @@ fn probe_targets(spec: &Spec) -> Vec<Target> {
             targets.push(Target {
                 service: ServiceId(service),
                 backend: BackendId(backend),
-                address: *of.address.ip(),
+                address: (*of.address.ip()).into(),
                 heartbeat: of.heartbeat.clone(),
             });
         }
