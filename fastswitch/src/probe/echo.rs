@@ -1,8 +1,8 @@
 //! `icmp`: healthy when an echo request is answered.
 //!
-//! It owns one raw socket for all targets of a family, because the kernel looks at every raw socket for every ICMP packet. A reply
-//! counts only for the very request that it answers: address, identifier, sequence number, and in the payload the
-//! secret of this socket and the full number of the round. It refuses to believe anything else.
+//! It owns one raw socket for all targets of a family, because the kernel looks at every raw socket for every ICMP
+//! packet. A reply counts only for the very request that it answers: address, identifier, sequence number, and in the
+//! payload the secret of this socket and the full number of the round. It refuses to believe anything else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
