@@ -7,13 +7,15 @@ mod arbitrary;
 mod wrong;
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastswitch::config::{Errors, load, parse};
-use fastswitch::machine::spec::{Check, Failback, Heartbeat, OnOutage, Protocol, Script, Service, Tier};
+use fastswitch::machine::spec::{
+    Check, Failback, Heartbeat, Mode, OnOutage, Protocol, Script, Service, Tier,
+};
 
 const MINIMAL: &str = include_str!("../config/minimal.toml");
 const COMMENTED: &str = include_str!("../config/fastswitch.toml");
@@ -64,13 +66,14 @@ fn the_minimal_file_is_a_primary_a_standby_and_a_cold_machine() {
     let spec = load(&shipped("minimal.toml")).unwrap();
     assert_eq!((spec.gateway.interfaces, spec.gateway.assign_vip), (vec!["eth0".to_owned()], true));
     let [service] = &spec.services[..] else { panic!("one service") };
-    assert_eq!((&*service.name, service.vip, service.port), ("asr", Ipv4Addr::new(192, 168, 1, 100), 7860));
-    assert_eq!((service.protocol, service.on_outage), (Protocol::Tcp, OnOutage::Reject));
+    assert_eq!((&*service.name, service.vip, service.port), ("asr", IpAddr::from([192, 168, 1, 100]), 7860));
+    assert_eq!((service.protocol, service.mode), (Protocol::Tcp, Mode::Nat));
+    assert_eq!(service.on_outage, OnOutage::Reject);
     assert_eq!(service.failback, Failback::Manual);
     let tiers: Vec<_> = service.backends.iter().map(|backend| (&*backend.name, backend.tier)).collect();
     assert_eq!(tiers, [("primary", Tier::Hot), ("standby", Tier::Hot), ("cold", Tier::Cold)]);
     let cold = &service.backends[2];
-    assert_eq!(cold.address, SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 12), 7860));
+    assert_eq!(cold.address, SocketAddr::from(([192, 168, 1, 12], 7860)));
     let start = Script {
         command: vec!["/etc/fastswitch/start-cold.sh".to_owned()],
         timeout: Duration::from_secs(60),
@@ -165,6 +168,28 @@ fn failback_counts_its_delay() {
     assert_eq!(service("failback = \"auto\"\n").failback, auto(30));
     assert_eq!(service("failback = \"auto\"\nfailback_delay = \"0s\"\n").failback, auto(0));
     assert_eq!(service("failback = \"manual\"\nfailback_delay = \"5m\"\n").failback, Failback::Manual);
+}
+
+#[test]
+fn a_service_is_of_either_family() {
+    let text =
+        format!("{HEAD}{PRIMARY}").replace("10.0.0.100", "fd00::100").replace("10.0.0.1", "[FD00::0:1]");
+    let service = parse(&text, "t").unwrap().services.remove(0);
+    let expected: (IpAddr, SocketAddr) = ("fd00::100".parse().unwrap(), "[fd00::1]:80".parse().unwrap());
+    assert_eq!((service.vip, service.backends[0].address), expected);
+}
+
+/// Backends of mode dsr answer as the VIP, so a backend may have several.
+#[test]
+fn in_mode_dsr_a_backend_serves_several_services() {
+    let head = HEAD.replace("port = 80\n", "port = 80\nmode = \"dsr\"\n");
+    let other = head.split_once("[[service]]").unwrap().1.replace("asr", "tts").replace("0.100", "0.101");
+    let text = format!("{head}{PRIMARY}[[service]]{other}{PRIMARY}");
+    let services = parse(&text, "t").unwrap_or_else(|errors| panic!("{errors}")).services;
+    assert!(services.iter().all(|service| service.mode == Mode::Dsr));
+    assert_eq!(services[0].backends[0].address, services[1].backends[0].address);
+    // A reply to the one in mode nat is known by its port, and those of the other are not it.
+    assert!(parse(&text.replacen("mode = \"dsr\"\n", "", 1), "t").is_ok());
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! The daemon's view of and hand on the network, in network namespaces of the test's own.
 
+#[path = "net/ipv6.rs"]
+mod ipv6;
 #[path = "support/netns.rs"]
 mod netns;
 #[path = "support/privileged.rs"]
 mod privileged;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use fastswitch::net::{
-    Assigned, Interface, Mac, Net, NetError, NextHop, Watch, announce, conflicts, forwarding, vip_interface,
+    Assigned, Family, Interface, Mac, Net, NetError, NextHop, Watch, announce, conflicts, forwarding,
+    vip_interface,
 };
 use libtest_mimic::{Arguments, Failed};
 use netns::Namespace;
@@ -20,15 +23,19 @@ use privileged::trial;
 const GATEWAY_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x01]);
 const PEER_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x02]);
 const OTHER_MAC: Mac = Mac([0x02, 0, 0, 0, 0, 0x03]);
-const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 100);
-const BEYOND: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+const PEER: IpAddr = four(192, 0, 2, 2);
+const VIP: IpAddr = four(192, 0, 2, 100);
+const BEYOND: IpAddr = four(198, 51, 100, 7);
 
 /// For what should happen soon: generous, because only a failure takes that long.
 const LIMIT: Duration = Duration::from_secs(30);
 
+const fn four(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
 fn main() {
-    let trials = vec![
+    let mut trials = vec![
         trial("interface_facts", interface_facts),
         trial("vip_belongs_on_its_subnet_or_the_default_route", vip_belongs),
         trial("next_hop_direct", next_hop_direct),
@@ -42,6 +49,7 @@ fn main() {
         trial("announcement_changes_a_neighbour_entry", announcement),
         trial("forwarding_is_per_interface", forwarding_is_per_interface),
     ];
+    trials.extend(ipv6::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -68,7 +76,7 @@ async fn eth0(net: &Net) -> Result<Interface, Failed> {
 }
 
 /// Reads again after each change until there is something.
-async fn await_next_hop(net: &Net, watch: &mut Watch, to: Ipv4Addr) -> Result<NextHop, Failed> {
+async fn await_next_hop(net: &Net, watch: &mut Watch, to: IpAddr) -> Result<NextHop, Failed> {
     let found = async {
         loop {
             if let Some(next_hop) = net.next_hop(to).await? {
@@ -98,8 +106,12 @@ fn interface_facts() -> Result<(), Failed> {
         check("mtu", interface.mtu, 1400)?;
         check("up", interface.up, true)?;
         check("xdp", interface.xdp, None)?;
-        let addresses = vec![(Ipv4Addr::new(192, 0, 2, 1), 24), (Ipv4Addr::new(198, 51, 100, 1), 32)];
-        check("addresses", interface.addresses, addresses)?;
+        let addresses = vec![(four(192, 0, 2, 1), 24), (four(198, 51, 100, 1), 32)];
+        check(
+            "addresses",
+            interface.addresses.into_iter().filter(|(ip, _)| ip.is_ipv4()).collect(),
+            addresses,
+        )?;
         let spare = net.interface("spare").await?.ok_or("spare not found")?;
         check("spare up", spare.up, false)?;
         for absent in ["eth9", "", "../eth0", "a-name-that-is-longer-than-the-kernel-allows"] {
@@ -125,9 +137,9 @@ fn vip_belongs() -> Result<(), Failed> {
     bench.gateway.run(async || {
         let net = Net::new()?;
         let interfaces = [eth0(&net).await?, net.interface("eth1").await?.ok_or("eth1 not found")?];
-        let default_route = net.default_route().await?;
+        let default_route = net.default_route(Family::V4).await?;
         check("default route", default_route, Some(interfaces[1].ifindex))?;
-        for (vip, name) in [(VIP, "eth0"), (Ipv4Addr::new(203, 0, 113, 9), "eth1"), (BEYOND, "eth1")] {
+        for (vip, name) in [(VIP, "eth0"), (four(203, 0, 113, 9), "eth1"), (BEYOND, "eth1")] {
             let chosen = vip_interface(vip, &interfaces, default_route).map(|i| i.name.as_str());
             check(&vip.to_string(), chosen, Some(name))?;
         }
@@ -143,9 +155,9 @@ fn next_hop_direct() -> Result<(), Failed> {
         let net = Net::new()?;
         let expected = NextHop { ifindex: eth0(&net).await?.ifindex, mac: PEER_MAC };
         check("peer", net.next_hop(PEER).await?, Some(expected))?;
-        let own = Ipv4Addr::new(192, 0, 2, 1);
-        let failed = Ipv4Addr::new(192, 0, 2, 9);
-        let broadcast = Ipv4Addr::new(192, 0, 2, 255);
+        let own = four(192, 0, 2, 1);
+        let failed = four(192, 0, 2, 9);
+        let broadcast = four(192, 0, 2, 255);
         check(
             "in order, with repeats",
             net.next_hops(&[BEYOND, PEER, own, failed, broadcast, PEER]).await?,
@@ -167,10 +179,10 @@ fn next_hop_through_a_router() -> Result<(), Failed> {
         let net = Net::new()?;
         let ifindex = eth0(&net).await?.ifindex;
         check("router", net.next_hop(BEYOND).await?, Some(NextHop { ifindex, mac: PEER_MAC }))?;
-        let over_ipv6 = net.next_hop(Ipv4Addr::new(203, 0, 113, 5)).await?;
+        let over_ipv6 = net.next_hop(four(203, 0, 113, 5)).await?;
         check("IPv6 router", over_ipv6, Some(NextHop { ifindex, mac: OTHER_MAC }))?;
         for last in [65, 129, 193] {
-            let to = Ipv4Addr::new(198, 51, 100, last);
+            let to = four(198, 51, 100, last);
             check(&to.to_string(), net.next_hop(to).await?, None)?;
         }
         Ok(())
@@ -213,10 +225,11 @@ fn watch_survives_a_burst() -> Result<(), Failed> {
         let ifindex = eth0(&net).await?.ifindex;
         // More events than the socket holds.
         for number in 0..4000_u32 {
-            net.assign(Ipv4Addr::from(0x0a00_0000 + number), ifindex).await?;
+            net.assign(Ipv4Addr::from(0x0a00_0000 + number).into(), ifindex).await?;
         }
         tokio::time::timeout(LIMIT, watch.changed()).await.map_err(|_| "the burst went unnoticed")??;
-        check("addresses", eth0(&net).await?.addresses.len(), 4001)?;
+        let addresses = eth0(&net).await?.addresses;
+        check("addresses", addresses.iter().filter(|(ip, _)| ip.is_ipv4()).count(), 4001)?;
         bench.gateway.ip("link set dev eth0 mtu 1300")?;
         tokio::time::timeout(LIMIT, watch.changed()).await.map_err(|_| "deaf after the burst")??;
         check("mtu", eth0(&net).await?.mtu, 1300)
@@ -236,7 +249,7 @@ fn assign_and_remove() -> Result<(), Failed> {
         net.remove(VIP, ifindex).await?;
         net.remove(VIP, ifindex).await?;
         check("owner after", net.owner(VIP).await?, None)?;
-        let own = Ipv4Addr::new(192, 0, 2, 1);
+        let own = four(192, 0, 2, 1);
         net.remove(own, ifindex).await?;
         check("a /24 is not a VIP of ours", net.owner(own).await?, Some(ifindex))?;
         net.remove(VIP, 9999).await?;
@@ -252,7 +265,7 @@ fn conflict_with_a_holder() -> Result<(), Failed> {
     bench.peer.ip(&format!("address add {VIP}/32 dev eth0"))?;
     bench.gateway.run(async || {
         let net = Net::new()?;
-        let free = Ipv4Addr::new(192, 0, 2, 101);
+        let free = four(192, 0, 2, 101);
         let found = conflicts(&eth0(&net).await?, &[free, VIP]).await?;
         check("conflicts", found.into_iter().collect::<Vec<_>>(), vec![(VIP, PEER_MAC)])
     })
@@ -260,13 +273,17 @@ fn conflict_with_a_holder() -> Result<(), Failed> {
 
 fn conflict_between_two_who_ask() -> Result<(), Failed> {
     let bench = Bench::new()?;
+    both_who_ask_are_found(&bench, VIP)
+}
+
+fn both_who_ask_are_found(bench: &Bench, vip: IpAddr) -> Result<(), Failed> {
     // Whoever has asked before the other one listened finds nothing, and is itself found: both ask until both know.
     let seen = Mutex::new(BTreeSet::new());
     let ask = async || {
         let interface = eth0(&Net::new()?).await?;
         let met = async {
             loop {
-                let found = conflicts(&interface, &[VIP]).await?;
+                let found = conflicts(&interface, &[vip]).await?;
                 let mut seen = seen.lock().map_err(|_| "the other one panicked")?;
                 seen.extend(found.values().copied());
                 if seen.len() == 2 {
@@ -287,13 +304,7 @@ fn conflict_between_two_who_ask() -> Result<(), Failed> {
 
 fn no_conflict_with_oneself() -> Result<(), Failed> {
     let bench = Bench::new()?;
-    // A second interface of the gateway on the same link, through a bridge in the peer's place, that holds the VIP.
-    bench.peer.ip("link add bridge type bridge")?;
-    bench.gateway.connect("eth1", &bench.peer, "eth1")?;
-    for port in ["eth0", "eth1"] {
-        bench.peer.ip(&format!("link set dev {port} master bridge"))?;
-    }
-    bench.peer.ip("link set dev bridge up")?;
+    own_holder_on_the_link(&bench)?;
     bench.gateway.ip(&format!("address add {VIP}/32 dev eth1"))?;
     bench.gateway.run(async || {
         let net = Net::new()?;
@@ -301,23 +312,36 @@ fn no_conflict_with_oneself() -> Result<(), Failed> {
     })
 }
 
+/// A second interface of the gateway on the same link, eth1, through a bridge in the peer's place.
+fn own_holder_on_the_link(bench: &Bench) -> Result<(), Failed> {
+    bench.peer.ip("link add bridge type bridge")?;
+    bench.gateway.connect("eth1", &bench.peer, "eth1")?;
+    for port in ["eth0", "eth1"] {
+        bench.peer.ip(&format!("link set dev {port} master bridge"))?;
+    }
+    bench.peer.ip("link set dev bridge up")
+}
+
 fn announcement() -> Result<(), Failed> {
     let bench = Bench::new()?;
     bench.peer.ip(&format!("neigh add {VIP} lladdr {OTHER_MAC} dev eth0 nud reachable"))?;
-    bench.gateway.run(async || {
-        let interface = eth0(&Net::new()?).await?;
-        let taken = async {
-            loop {
-                announce(&interface, &[VIP]).await?;
-                let entry = bench.peer.ip_output(&format!("neigh show {VIP}"))?;
-                if entry.contains(&GATEWAY_MAC.to_string()) {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+    bench.gateway.run(async || peer_learns_of(&bench, VIP).await)
+}
+
+/// Announces until the peer's entry is the gateway's.
+async fn peer_learns_of(bench: &Bench, vip: IpAddr) -> Result<(), Failed> {
+    let interface = eth0(&Net::new()?).await?;
+    let taken = async {
+        loop {
+            announce(&interface, &[vip]).await?;
+            let entry = bench.peer.ip_output(&format!("neigh show {vip}"))?;
+            if entry.contains(&GATEWAY_MAC.to_string()) {
+                return Ok(());
             }
-        };
-        tokio::time::timeout(LIMIT, taken).await.map_err(|_| "the peer keeps the old entry")?
-    })
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, taken).await.map_err(|_| "the peer keeps the old entry")?
 }
 
 fn forwarding_is_per_interface() -> Result<(), Failed> {
@@ -326,11 +350,11 @@ fn forwarding_is_per_interface() -> Result<(), Failed> {
     bench.gateway.run(async || {
         for name in ["eth0", "lan.100"] {
             std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/forwarding"), "0")?;
-            check(name, forwarding(name)?, false)?;
+            check(name, forwarding(name, Family::V4)?, false)?;
         }
         std::fs::write("/proc/sys/net/ipv4/conf/lan.100/forwarding", "1")?;
-        check("eth0", forwarding("eth0")?, false)?;
-        check("lan.100", forwarding("lan.100")?, true)?;
-        check("eth9", forwarding("eth9").is_err(), true)
+        check("eth0", forwarding("eth0", Family::V4)?, false)?;
+        check("lan.100", forwarding("lan.100", Family::V4)?, true)?;
+        check("eth9", forwarding("eth9", Family::V4).is_err(), true)
     })
 }

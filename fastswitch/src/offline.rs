@@ -1,7 +1,6 @@
 //! `status`, `switch`, `freeze`, `unfreeze` and `maint` without a daemon, on the pinned maps. What is set here, the
 //! daemon honours once it is back.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -141,10 +140,10 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
     let backends = service.backends.iter().map(|backend| backend_state(backend, word));
     Ok(wire::Service {
         name: text(&info.name),
-        vip: Ipv4Addr::from(info.endpoint.address).to_string(),
-        port: u16::from_be_bytes(info.endpoint.port),
+        vip: service.vip().ip().to_string(),
+        port: service.vip().port(),
         protocol: if info.endpoint.protocol == protocol::UDP { "udp" } else { "tcp" }.to_owned(),
-        mode: "nat".to_owned(),
+        mode: service.mode().name().to_owned(),
         active: target.clone().filter(|_| !word.outage()),
         target,
         draining: word.draining().and_then(name),
@@ -173,8 +172,7 @@ fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
     };
     wire::Backend {
         name: text(&backend.info.name),
-        address: SocketAddrV4::new(backend.backend.address.into(), u16::from_be_bytes(backend.backend.port))
-            .to_string(),
+        address: backend.address().to_string(),
         tier: tier.to_owned(),
         role: role.to_owned(),
         health: "unknown".to_owned(),

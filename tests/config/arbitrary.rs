@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastswitch::config::parse;
-use fastswitch::machine::spec::{Service, Spec, Tier};
+use fastswitch::machine::spec::{Mode, Service, Spec, Tier};
 use proptest::prelude::*;
 
 use super::{COMMENTED, MINIMAL};
@@ -19,7 +19,9 @@ fn assert_valid(spec: &Spec) {
             assert!(backend.start.is_some() || backend.stop.is_none());
             assert!(backend.address.port() != 0 && backend.heartbeat.port != 0);
             assert!(backend.heartbeat.interval >= Duration::from_millis(1));
-            assert!(spec.services.iter().all(|other| other.vip != *backend.address.ip()));
+            assert!(spec.services.iter().all(|other| other.vip != backend.address.ip()));
+            assert_eq!(backend.address.is_ipv4(), service.vip.is_ipv4());
+            assert!(service.mode == Mode::Nat || backend.address.port() == service.port);
             for script in backend.start.iter().chain(&backend.stop) {
                 assert!(script.command[0].starts_with('/'));
             }
@@ -72,6 +74,9 @@ const VALUES: &[&str] = &[
     "[[], {}]",
     "\"/\"",
     "\"10.0.0.1:1\"",
+    "\"[fd00::1]:1\"",
+    "\"fd00::2\"",
+    "\"dsr\"",
     "1979-05-27",
     "nan",
     "\"cold\"",

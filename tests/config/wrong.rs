@@ -20,8 +20,9 @@ fn wrong_values() {
         ("protocol = 6", "7:12: `protocol` is 6, not text"),
         (
             "mode = \"full_nat\"",
-            "7:8: `mode` is \"full_nat\", which this version does not support|supported: \"nat\"",
+            "7:8: `mode` is \"full_nat\", which this version does not support|supported: \"nat\", \"dsr\"",
         ),
+        ("mode = \"ipip\"", "7:8: `mode` is \"ipip\", which this version does not support"),
         ("on_outage = \"hold\"", "7:13: `on_outage` is \"hold\"|supported: \"reject\", \"drop\""),
         ("on_outage = \"rejekt\"", "7:13: did you mean \"reject\"?"),
         ("failback = true", "7:12: `failback` is true, not text"),
@@ -104,10 +105,23 @@ fn wrong_values_of_required_keys() {
         ("\"asr\"", "\"..\"", "4:8: `name` is \"..\", not a name"),
         ("name = \"asr\"\n", "", "3:1: service 1: `name` is missing|name = \"asr\""),
         ("vip = \"10.0.0.100\"\n", "", "3:1: service \"asr\": `vip` is missing"),
-        ("\"10.0.0.100\"", "\"fd00::1\"", "5:7: `vip` is \"fd00::1\", an IPv6 address: wrong family|IPv4"),
-        ("\"10.0.0.100\"", "\"10.0.0.100:80\"", "5:7: not an IPv4 address|write \"10.0.0.100\""),
-        ("\"10.0.0.100\"", "\"10.0.0.100/24\"", "5:7: not an IPv4 address|write \"10.0.0.100\""),
-        ("\"10.0.0.100\"", "\"asr.example\"", "5:7: not an IPv4 address|names are not resolved"),
+        (
+            "\"10.0.0.100\"",
+            "\"fd00::1\"",
+            "9:11: `address` is 10.0.0.1:80, an IPv4 address: wrong family for the VIP fd00::1|write an IPv6 address",
+        ),
+        ("\"10.0.0.100\"", "\"10.0.0.100:80\"", "5:7: not an IP address|write \"10.0.0.100\""),
+        ("\"10.0.0.100\"", "\"10.0.0.100/24\"", "5:7: not an IP address|write \"10.0.0.100\""),
+        ("\"10.0.0.100\"", "\"[fd00::1]\"", "5:7: not an IP address|write \"fd00::1\""),
+        ("\"10.0.0.100\"", "\"[fd00::1]:80\"", "5:7: not an IP address|write \"fd00::1\""),
+        ("\"10.0.0.100\"", "\"fd00::1/64\"", "5:7: not an IP address|write \"fd00::1\""),
+        ("\"10.0.0.100\"", "\"fd00::1%eth0\"", "5:7: not an IP address|or \"fd00::100\""),
+        ("\"10.0.0.100\"", "\"asr.example\"", "5:7: not an IP address|names are not resolved"),
+        ("\"10.0.0.100\"", "\"::\"", "5:7: `vip` is \"::\", the unspecified address"),
+        ("\"10.0.0.100\"", "\"::1\"", "5:7: a loopback address"),
+        ("\"10.0.0.100\"", "\"ff02::1\"", "5:7: a multicast address"),
+        ("\"10.0.0.100\"", "\"fe80::1\"", "5:7: a link-local address|global or unique local"),
+        ("\"10.0.0.100\"", "\"::ffff:10.0.0.100\"", "5:7: in the form of IPv6|write it as 10.0.0.100"),
         ("\"10.0.0.100\"", "\"0.0.0.0\"", "5:7: the unspecified address"),
         ("\"10.0.0.100\"", "\"127.0.0.1\"", "5:7: a loopback address"),
         ("\"10.0.0.100\"", "\"224.0.0.1\"", "5:7: a multicast address"),
@@ -122,9 +136,19 @@ fn wrong_values_of_required_keys() {
         ("\"one\"", "1", "8:8: service \"asr\", backend 1: `name` is 1, not text"),
         ("name = \"one\"\n", "", "7:1: service \"asr\", backend 1: `name` is missing"),
         ("address = \"10.0.0.1:80\"\n", "", "7:1: service \"asr\", backend \"one\": `address` is missing"),
-        ("10.0.0.1:80", "10.0.0.1", "9:11: not an IPv4 address with a port|add the port"),
-        ("10.0.0.1:80", "10.0.0.1:0", "9:11: not an IPv4 address with a port|1 to 65535"),
-        ("10.0.0.1:80", "[fd00::1]:80", "9:11: wrong family"),
+        ("10.0.0.1:80", "10.0.0.1", "9:11: not an IP address with a port|add the port"),
+        ("10.0.0.1:80", "10.0.0.1:0", "9:11: not an IP address with a port|1 to 65535"),
+        (
+            "10.0.0.1:80",
+            "[fd00::1]:80",
+            "9:11: `address` is [fd00::1]:80, an IPv6 address: wrong family for the VIP 10.0.0.100|write an IPv4 address",
+        ),
+        ("10.0.0.1:80", "[fd00::1]:0", "9:11: not an IP address with a port|1 to 65535"),
+        ("10.0.0.1:80", "fd00::1:80", "9:11: not an IP address with a port|brackets|\"[fd00::1:80]:7860\""),
+        ("10.0.0.1:80", "[fd00::1]", "9:11: not an IP address with a port|\"[fd00::10]:7860\""),
+        ("10.0.0.1:80", "[::1]:80", "9:11: a loopback address"),
+        ("10.0.0.1:80", "[fe80::1%3]:80", "9:11: a link-local address"),
+        ("10.0.0.1:80", "[::ffff:10.0.0.1]:80", "9:11: in the form of IPv6|write it as 10.0.0.1"),
         ("10.0.0.1:80", "backend.example:80", "9:11: names are not resolved"),
         ("10.0.0.1:80", "127.0.0.1:80", "9:11: a loopback address"),
         (
@@ -240,6 +264,46 @@ fn nothing_is_given_twice() {
     );
 }
 
+/// However an address is written.
+#[test]
+fn addresses_are_compared_by_value() {
+    let six = |vip: &str, backends: [&str; 2]| {
+        let head = HEAD.replace("10.0.0.100", vip);
+        let [one, two] = backends.map(|address| PRIMARY.replace("10.0.0.1:80", address));
+        format!("{head}{one}{}", two.replace("one", "two"))
+    };
+    expect(
+        &six("fd00::100", ["[fd00::1]:80", "[FD00:0:0::0001]:80"]),
+        &["12:11: `address` [fd00::1]:80 is also that of service \"asr\", backend \"one\" at line 9"],
+    );
+    expect(
+        &six("fd00:0::0100", ["[fd00::1]:80", "[fd00::100]:81"]),
+        &["12:11: `address` is [fd00::100]:81, on the VIP of service \"asr\" at line 5"],
+    );
+    let other = HEAD.replace("10.0.0.100", "fd00::0:100").replace("asr", "tts");
+    let other = other.split_once("[[service]]").unwrap().1;
+    expect(
+        &format!(
+            "{}[[service]]{other}{}",
+            six("fd00::100", ["[fd00::1]:80", "[fd00::2]:80"]),
+            PRIMARY.replace("10.0.0.1:80", "[fd00::3]:80")
+        ),
+        &[
+            "15:7: service \"tts\": `vip` fd00::100 with port 80/tcp is also that of service \"asr\" at line 5",
+        ],
+    );
+}
+
+#[test]
+fn in_mode_dsr_ports_are_the_services() {
+    let second = PRIMARY.replace("one", "two").replace("10.0.0.1:80", "10.0.0.2:81");
+    expect(
+        &format!("{HEAD}mode = \"dsr\"\n{PRIMARY}{second}"),
+        &["13:11: backend \"two\": `address` is 10.0.0.2:81, but the service's port is 80|mode nat"],
+    );
+    assert!(parse(&format!("{HEAD}mode = \"nat\"\n{PRIMARY}{second}"), "t").is_ok());
+}
+
 #[test]
 fn all_errors_at_once_in_the_files_order() {
     let text = "[gateway]\ninterfaces = [\"a b\", \"eth0\", 3]\n\n[[service]]\nname = \"asr\"\nvip = \"::1\"\nport = 0\n\
@@ -250,7 +314,7 @@ fn all_errors_at_once_in_the_files_order() {
         &[
             "2:15: not the name of an interface",
             "2:30: not text",
-            "6:7: wrong family",
+            "6:7: a loopback address",
             "7:8: not a port",
             "8:1: `intervall` is not a key",
             "9:26: 50ms is not a value|in quotes: \"50ms\"",

@@ -1,12 +1,12 @@
 //! Services to try things on.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fastswitch::machine::BackendId;
 use fastswitch::machine::spec::{
-    Backend, Check, Failback, Heartbeat, OnOutage, Protocol, Script, Service, Tier,
+    Backend, Check, Failback, Heartbeat, Mode, OnOutage, Protocol, Script, Service, Tier,
 };
 
 /// A service from one line per backend: `name [hot|warm|cold] [stop] [ready=SECONDS] [fall=N] [rise=N]`. Hot, no stop
@@ -14,9 +14,10 @@ use fastswitch::machine::spec::{
 pub(crate) fn service(backends: &[&str]) -> Service {
     Service {
         name: "asr".to_owned(),
-        vip: Ipv4Addr::new(10, 0, 0, 100),
+        vip: Ipv4Addr::new(10, 0, 0, 100).into(),
         port: 80,
         protocol: Protocol::Tcp,
+        mode: Mode::Nat,
         on_outage: OnOutage::Reject,
         failback: Failback::Manual,
         drain: Duration::ZERO,
@@ -67,7 +68,7 @@ fn plain(index: usize, name: &str) -> Backend {
     let host = u8::try_from(index + 1).unwrap();
     Backend {
         name: name.to_owned(),
-        address: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 80),
+        address: SocketAddr::from((Ipv4Addr::new(10, 0, 0, host), 80)),
         tier: Tier::Hot,
         heartbeat: Heartbeat {
             check: Check::Tcp,

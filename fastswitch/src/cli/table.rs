@@ -32,8 +32,12 @@ fn describe(text: &mut String, service: &Service) {
     let active = service.active.as_deref().unwrap_or("NONE");
     let _ = write!(
         text,
-        "{}  {}:{}/{}  {}  active: {active}  epoch {}",
-        service.name, service.vip, service.port, service.protocol, service.mode, service.epoch
+        "{}  {}/{}  {}  active: {active}  epoch {}",
+        service.name,
+        endpoint(service),
+        service.protocol,
+        service.mode,
+        service.epoch
     );
     if let Some(since) = &service.since {
         let _ = write!(text, "  since {since}");
@@ -50,6 +54,12 @@ fn describe(text: &mut String, service: &Service) {
     }
     table(text, service);
     let _ = writeln!(text, "  {}", counters(service));
+}
+
+/// VIP and port, the VIP in brackets if it has colons itself.
+fn endpoint(service: &Service) -> String {
+    let (vip, port) = (&service.vip, service.port);
+    if vip.contains(':') { format!("[{vip}]:{port}") } else { format!("{vip}:{port}") }
 }
 
 fn table(text: &mut String, service: &Service) {
@@ -128,7 +138,7 @@ mod tests {
                 backend("standby", "standby", "down", &["down: connection refused"]),
             ],
         };
-        let status = Status {
+        let mut status = Status {
             version: "1.0.0".to_owned(),
             daemon: Daemon::Running,
             interfaces: Vec::new(),
@@ -146,5 +156,7 @@ asr  10.0.0.9:7860/tcp  nat  active: primary  epoch 3
      standby  10.0.0.1:80  hot   standby  down            down: connection refused
   packets 5, bytes 0, echo 2";
         assert_eq!(self::status(&status), expected);
+        status.services[0].vip = "fd00::9".to_owned();
+        assert!(self::status(&status).contains("\nasr  [fd00::9]:7860/tcp  nat"));
     }
 }

@@ -1,15 +1,16 @@
 //! `[[service.backend]]`: its keys, and what its tier demands or forbids.
 
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::address::{address, family};
 use super::heartbeat::Plan;
 use super::log::Read;
 use super::reader::{At, Reader};
 use super::unique::Unique;
-use super::values::{address, argument, duration, name, quoted};
+use super::values::{argument, duration, name, quoted};
 use super::words::TIERS;
-use crate::machine::spec::{Backend, Script, Tier};
+use crate::machine::spec::{Backend, Mode, Script, Tier};
 
 /// How long scripts may take, and how long a backend may take to get ready after them.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,24 +19,33 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Siblings {
     /// How messages call the service.
     service: String,
+    front: Front,
     /// The heartbeat that backends override.
     heartbeat: Plan,
     names: Unique<String>,
-    addresses: Unique<SocketAddrV4>,
+    addresses: Unique<SocketAddr>,
+}
+
+/// What a service's own keys demand of the addresses of its backends.
+#[derive(Clone, Copy)]
+pub(super) struct Front {
+    pub(super) vip: Read<IpAddr>,
+    pub(super) port: Read<u16>,
+    pub(super) mode: Read<Mode>,
 }
 
 /// A backend as read: its address on its own, for comparison with other services even if the rest has errors.
 pub(super) struct Candidate {
     /// How messages call the backend.
     pub(super) object: String,
-    pub(super) address: Read<At<SocketAddrV4>>,
+    pub(super) address: Read<At<SocketAddr>>,
     pub(super) backend: Read<Backend>,
 }
 
 impl Siblings {
-    pub(super) fn new(service: &str, heartbeat: Plan) -> Self {
+    pub(super) fn new(service: &str, front: Front, heartbeat: Plan) -> Self {
         let (names, addresses) = (Unique::new(), Unique::new());
-        Self { service: service.to_owned(), heartbeat, names, addresses }
+        Self { service: service.to_owned(), front, heartbeat, names, addresses }
     }
 
     /// Reads the backend at `position` in the order of preference.
@@ -75,8 +85,9 @@ impl Siblings {
         }
     }
 
-    fn address(&mut self, reader: &mut Reader<'_, '_>) -> Read<At<SocketAddrV4>> {
+    fn address(&mut self, reader: &mut Reader<'_, '_>) -> Read<At<SocketAddr>> {
         let address = reader.required("address", "address = \"192.168.1.10:7860\"", address)?;
+        self.front.check(reader, &address)?;
         match self.addresses.claim(address.value, reader.object(), address.at) {
             None => Ok(address),
             Some(first) => {
@@ -87,6 +98,30 @@ impl Siblings {
                 Err(reader.error(address.at, "address", &problem, help))
             }
         }
+    }
+}
+
+impl Front {
+    /// Whether a service of this kind can have a backend at `address`.
+    fn check(self, reader: &Reader<'_, '_>, address: &At<SocketAddr>) -> Read<()> {
+        let (backend, at) = (address.value, address.at);
+        if let Ok(vip) = self.vip
+            && vip.is_ipv4() != backend.is_ipv4()
+        {
+            let is = family(backend.ip());
+            let problem = format!("is {backend}, an {is} address: wrong family for the VIP {vip}");
+            let help =
+                format!("write an {} address, or make a service of its own with an {is} VIP", family(vip));
+            return Err(reader.error(at, "address", &problem, &help));
+        }
+        if let (Ok(Mode::Dsr), Ok(port)) = (self.mode, self.port)
+            && port != backend.port()
+        {
+            let problem = format!("is {backend}, but the service's port is {port}");
+            let help = "in mode dsr packets keep their port: let the backend listen on it, or use mode nat";
+            return Err(reader.error(at, "address", &problem, help));
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 //! It owns what the file may say: keys, defaults, limits, and what contradicts what. It refuses to know the
 //! machine it runs on: whether an interface or a script exists is asked elsewhere, and nothing is changed here.
 
+mod address;
 mod backend;
 mod compile;
 mod errors;

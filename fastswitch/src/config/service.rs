@@ -1,16 +1,17 @@
 //! `[[service]]`: its keys, and what no two services may share.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::backend::{Candidate, Siblings};
+use super::address::vip;
+use super::backend::{Candidate, Front, Siblings};
 use super::heartbeat::Plan;
 use super::log::{Log, Read};
 use super::reader::{At, Reader};
 use super::unique::Unique;
-use super::values::{delay, name, port, quoted, vip};
+use super::values::{delay, name, port, quoted};
 use super::words::{FAILBACK, MODES, ON_OUTAGE, PROTOCOLS};
-use crate::machine::spec::{Backend, Failback, OnOutage, Protocol, Service};
+use crate::machine::spec::{Backend, Failback, Mode, OnOutage, Protocol, Service};
 
 /// Most services of a gateway: what the pinned maps have room for.
 const MAX_SERVICES: usize = 2048;
@@ -25,10 +26,11 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(super) struct Services<'a> {
     log: &'a Log<'a>,
     names: Unique<String>,
-    endpoints: Unique<(Ipv4Addr, u16, &'static str)>,
-    vips: Unique<Ipv4Addr>,
-    addresses: Unique<(SocketAddrV4, &'static str)>,
-    backends: Vec<(String, At<SocketAddrV4>)>,
+    endpoints: Unique<(IpAddr, u16, &'static str)>,
+    vips: Unique<IpAddr>,
+    /// Of services whose replies come back through the gateway.
+    origins: Unique<(SocketAddr, &'static str)>,
+    backends: Vec<(String, At<SocketAddr>)>,
 }
 
 impl<'a> Services<'a> {
@@ -39,7 +41,7 @@ impl<'a> Services<'a> {
             names: Unique::new(),
             endpoints: Unique::new(),
             vips: Unique::new(),
-            addresses: Unique::new(),
+            origins: Unique::new(),
             backends: Vec::new(),
         };
         let readers = file.tables("service", "[[service]]", MAX_SERVICES);
@@ -54,20 +56,24 @@ impl<'a> Services<'a> {
         reader.call(format!("service {who}"));
         let name = self.name(&mut reader);
         let protocol = reader.or("protocol", Ok(Protocol::Tcp), |value| PROTOCOLS.read(value));
-        let endpoint = self.endpoint(&mut reader, protocol);
-        let mode = reader.or("mode", Ok(()), |value| MODES.read(value));
+        let vip = reader.required("vip", "vip = \"192.168.1.100\"", vip);
+        let port = reader.required("port", "port = 7860", port).map(|port| port.value);
+        let mode = reader.or("mode", Ok(Mode::Nat), |value| MODES.read(value));
+        let front =
+            Front { vip: vip.as_ref().map(|vip| vip.value).map_err(|reported| *reported), port, mode };
+        let endpoint = self.endpoint(&reader, vip, port, protocol);
         let on_outage = reader.or("on_outage", Ok(OnOutage::Reject), |value| ON_OUTAGE.read(value));
         let failback = failback(&mut reader);
         let heartbeat = Plan::new(protocol).overridden(reader.table("heartbeat"));
-        let backends = self.backends(&mut reader, heartbeat, protocol);
+        let backends = self.backends(&mut reader, front, heartbeat, protocol);
         reader.finish();
-        mode?;
         let (vip, port) = endpoint?;
         Ok(Service {
             name: name?,
             vip,
             port,
             protocol: protocol?,
+            mode: mode?,
             on_outage: on_outage?,
             failback: failback?,
             drain: DRAIN,
@@ -86,12 +92,16 @@ impl<'a> Services<'a> {
         }
     }
 
-    fn endpoint(&mut self, reader: &mut Reader<'_, '_>, protocol: Read<Protocol>) -> Read<(Ipv4Addr, u16)> {
-        let vip = reader.required("vip", "vip = \"192.168.1.100\"", vip);
-        let port = reader.required("port", "port = 7860", port);
+    fn endpoint(
+        &mut self,
+        reader: &Reader<'_, '_>,
+        vip: Read<At<IpAddr>>,
+        port: Read<u16>,
+        protocol: Read<Protocol>,
+    ) -> Read<(IpAddr, u16)> {
         let vip = vip?;
         self.vips.claim(vip.value, reader.object(), vip.at);
-        let (port, protocol) = (port?.value, protocol?.name());
+        let (port, protocol) = (port?, protocol?.name());
         match self.endpoints.claim((vip.value, port, protocol), reader.object(), vip.at) {
             None => Ok((vip.value, port)),
             Some(first) => {
@@ -110,27 +120,32 @@ impl<'a> Services<'a> {
     fn backends(
         &mut self,
         reader: &mut Reader<'_, '_>,
+        front: Front,
         heartbeat: Plan,
         protocol: Read<Protocol>,
     ) -> Read<Vec<Backend>> {
         let readers = reader.tables("backend", "[[service.backend]]", MAX_BACKENDS);
-        let mut siblings = Siblings::new(reader.object(), heartbeat);
+        let mut siblings = Siblings::new(reader.object(), front, heartbeat);
         let candidates: Vec<_> = readers
             .into_iter()
             .enumerate()
             .map(|(position, reader)| siblings.read(reader, position))
             .collect();
-        let backends = candidates.into_iter().map(|candidate| self.admit(candidate, protocol));
+        let backends = candidates.into_iter().map(|candidate| self.admit(candidate, front.mode, protocol));
         // Every one has to be admitted, also after one with errors.
         backends.collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn admit(&mut self, candidate: Candidate, protocol: Read<Protocol>) -> Read<Backend> {
+    fn admit(&mut self, candidate: Candidate, mode: Read<Mode>, protocol: Read<Protocol>) -> Read<Backend> {
         let Candidate { object, address, backend } = candidate;
         let Ok(address) = address else { return backend };
         let At { at, value } = address;
         self.backends.push((object.clone(), address));
-        let Some(first) = self.addresses.claim((value, protocol?.name()), &object, at) else {
+        if mode? == Mode::Dsr {
+            // Backends answer as the VIP: whose reply it is shows.
+            return backend;
+        }
+        let Some(first) = self.origins.claim((value, protocol?.name()), &object, at) else {
             return backend;
         };
         let line = self.log.line(first.at);
@@ -143,7 +158,7 @@ impl<'a> Services<'a> {
     /// Services further down have VIPs too, so this comes last.
     fn check_vips(&self) {
         for (object, At { at, value }) in &self.backends {
-            if let Some(owner) = self.vips.owner(value.ip()) {
+            if let Some(owner) = self.vips.owner(&value.ip()) {
                 let (who, line) = (&owner.who, self.log.line(owner.at));
                 let message = format!("{object}: `address` is {value}, on the VIP of {who} at line {line}");
                 self.log.add(*at, message, "write the machine's own address");

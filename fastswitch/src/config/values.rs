@@ -1,6 +1,5 @@
 //! Single values: from TOML to the type that the key means, or what is wrong with the value.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(seen: impl std::fmt::Display, complaint: &str, help: impl Into<String>) -> Self {
+    pub(super) fn new(seen: impl std::fmt::Display, complaint: &str, help: impl Into<String>) -> Self {
         Self { problem: format!("is {seen}{complaint}"), help: help.into() }
     }
 }
@@ -150,37 +149,6 @@ pub(super) fn interface(value: &DeValue<'_>) -> Result<String, Fault> {
     Ok(name)
 }
 
-/// An address that clients can be given as the VIP.
-pub(super) fn vip(value: &DeValue<'_>) -> Result<Ipv4Addr, Fault> {
-    let text = text(value)?;
-    if let Ok(address) = text.parse::<Ipv4Addr>() {
-        return host(address, &text);
-    }
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(wrong_family(&text));
-    }
-    let help = match text.split_once([':', '/']) {
-        Some((address, _)) if address.parse::<Ipv4Addr>().is_ok() => {
-            format!("write {}: no port (that is `port`), no prefix length", quoted(address))
-        }
-        _ => "write an IPv4 address, such as \"192.168.1.100\"; names are not resolved".to_owned(),
-    };
-    Err(Fault::new(quoted(&text), ", not an IPv4 address", help))
-}
-
-/// Where a backend serves.
-pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddrV4, Fault> {
-    let text = text(value)?;
-    let help = match (text.parse::<SocketAddr>(), text.parse::<IpAddr>()) {
-        (Ok(SocketAddr::V4(address)), _) if address.port() == 0 => "a port is 1 to 65535".to_owned(),
-        (Ok(SocketAddr::V4(address)), _) => return host(*address.ip(), &text).map(|_| address),
-        (Ok(SocketAddr::V6(_)), _) | (_, Ok(IpAddr::V6(_))) => return Err(wrong_family(&text)),
-        (_, Ok(IpAddr::V4(address))) => format!("add the port, such as \"{address}:7860\""),
-        _ => "write IPv4 address and port, such as \"192.168.1.10:7860\"; names are not resolved".to_owned(),
-    };
-    Err(Fault::new(quoted(&text), ", not an IPv4 address with a port", help))
-}
-
 /// The path that an HTTP heartbeat asks for.
 pub(super) fn path(value: &DeValue<'_>) -> Result<String, Fault> {
     let path = text(value)?;
@@ -240,26 +208,6 @@ fn integer<T: TryFrom<u32>>(value: &DeValue<'_>, max: u32, what: &str) -> Result
             let help = format!("write a whole number from 1 to {max}, without quotes");
             Fault::new(seen(value), &format!(", not {what}"), help)
         })
-}
-
-/// `address`, unless no single host can have it.
-fn host(address: Ipv4Addr, text: &str) -> Result<Ipv4Addr, Fault> {
-    let kind = match address {
-        _ if address.is_unspecified() => "the unspecified address",
-        _ if address.is_loopback() => "a loopback address",
-        _ if address.is_multicast() => "a multicast address",
-        _ if address.is_broadcast() => "the broadcast address",
-        _ => return Ok(address),
-    };
-    Err(Fault::new(
-        quoted(text),
-        &format!(", {kind}"),
-        "write an address that packets can be sent to on the network",
-    ))
-}
-
-fn wrong_family(text: &str) -> Fault {
-    Fault::new(quoted(text), ", an IPv6 address: wrong family", "this version supports IPv4 only")
 }
 
 fn status_ranges(value: &DeValue<'_>) -> Result<Vec<RangeInclusive<u16>>, Fault> {

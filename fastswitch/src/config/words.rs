@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::values::{Fault, quoted, text};
-use crate::machine::spec::{OnOutage, Protocol, Tier};
+use crate::machine::spec::{Mode, OnOutage, Protocol, Tier};
 
 /// The words that a key accepts and what they mean.
 pub(super) struct Words<T: 'static>(&'static [(&'static str, T)]);
@@ -11,8 +11,8 @@ pub(super) struct Words<T: 'static>(&'static [(&'static str, T)]);
 /// `protocol`.
 pub(super) const PROTOCOLS: Words<Protocol> = Words(&[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]);
 
-/// `mode`; there is one, so it means nothing more.
-pub(super) const MODES: Words<()> = Words(&[("nat", ())]);
+/// `mode`.
+pub(super) const MODES: Words<Mode> = Words(&[("nat", Mode::Nat), ("dsr", Mode::Dsr)]);
 
 /// `on_outage`.
 pub(super) const ON_OUTAGE: Words<OnOutage> =

@@ -144,13 +144,13 @@ pub struct Interface {
 pub struct Service {
     /// Name.
     pub name: String,
-    /// Virtual IP.
+    /// Virtual IP; no brackets.
     pub vip: String,
     /// The port that clients know.
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: String,
-    /// Forwarding mode.
+    /// Forwarding mode: `nat` or `dsr`.
     pub mode: String,
     /// Name of the active backend; null while no backend can serve.
     pub active: Option<String>,
@@ -179,7 +179,7 @@ pub struct Service {
 pub struct Backend {
     /// Name.
     pub name: String,
-    /// Where it serves.
+    /// Where it serves, IPv6 in brackets.
     pub address: String,
     /// `hot`, `warm` or `cold`.
     pub tier: String,

@@ -11,11 +11,12 @@ mod packet_log;
 mod pinned;
 mod pins;
 mod plan;
+mod shim;
 mod tables;
 mod words;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use fastswitch_common::abi::{self, BackendInfo, Counters, Meta, Port, ServiceInfo};
@@ -83,7 +84,7 @@ impl Dataplane {
 
     /// VIPs that an earlier daemon had put on an interface, each with the interface's index at that time.
     #[must_use]
-    pub fn assigned_vips(&self) -> &BTreeMap<Ipv4Addr, u32> {
+    pub fn assigned_vips(&self) -> &BTreeMap<IpAddr, u32> {
         &self.plan.assigned_vips
     }
 

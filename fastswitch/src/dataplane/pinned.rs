@@ -1,5 +1,6 @@
 //! The pinned maps without a daemon, for the command line: to read, or, under the lock, to steer.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fastswitch_common::abi::{self, Backend, BackendInfo, Counters, MAX_BACKENDS, NO_SERVICE, ServiceInfo};
@@ -8,7 +9,9 @@ use fastswitch_common::word::SwitchWord;
 use super::error::DataplaneError;
 use super::lock::Lock;
 use super::pins::{self, LINK_PREFIX};
+use super::shim::{ip, mode};
 use super::tables::Tables;
+use crate::machine::spec::Mode;
 
 /// The pinned maps of one directory.
 pub struct Pinned {
@@ -38,6 +41,28 @@ pub struct PinnedBackend {
     pub backend: Backend,
     /// What is kept about it.
     pub info: BackendInfo,
+}
+
+impl PinnedService {
+    /// The VIP and port that clients know.
+    #[must_use]
+    pub fn vip(&self) -> SocketAddr {
+        SocketAddr::new(ip(self.info.endpoint.address), u16::from_be_bytes(self.info.endpoint.port))
+    }
+
+    /// How packets get to its backends.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        mode()
+    }
+}
+
+impl PinnedBackend {
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(ip(self.backend.address), u16::from_be_bytes(self.backend.port))
+    }
 }
 
 impl Pinned {

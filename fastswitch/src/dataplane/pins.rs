@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
@@ -17,6 +17,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use super::attach;
 use super::error::DataplaneError;
 use super::lock::Lock;
+use super::shim::ip;
 use super::tables::Tables;
 
 /// Where pins are unless told otherwise.
@@ -111,7 +112,7 @@ pub(super) fn check(directory: &Path) -> Result<(), DataplaneError> {
 ///
 /// # Errors
 /// A running daemon holds the pins, or a pin cannot be removed.
-pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, DataplaneError> {
+pub fn detach(pin_dir: &Path) -> Result<BTreeSet<IpAddr>, DataplaneError> {
     let current = directory(pin_dir);
     let mut vips = BTreeSet::new();
     for version in versions(pin_dir)? {
@@ -120,7 +121,7 @@ pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, DataplaneError> {
             && let Ok(tables) = Tables::open(&version)
         {
             let used = tables.used_slots()?.into_iter().filter(|(_, info)| info.vip_ifindex != 0);
-            vips.extend(used.map(|(_, info)| Ipv4Addr::from(info.endpoint.address)));
+            vips.extend(used.map(|(_, info)| ip(info.endpoint.address)));
         }
         // Links first: while they are there, packets are still rewritten by the maps.
         let mut pins = entries(&version)?;

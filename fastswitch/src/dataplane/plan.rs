@@ -4,7 +4,7 @@
 //! in the file moves nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use fastswitch_common::abi::{
     self, Backend, BackendInfo, Endpoint, MAX_BACKENDS, MAX_SERVICES, NAME_LEN, NO_SERVICE, Origin, Service,
@@ -14,6 +14,7 @@ use fastswitch_common::word::SwitchWord;
 
 use super::cause_of;
 use super::error::DataplaneError;
+use super::shim::{ip, ipv4_nat_only, octets};
 use super::tables::Tables;
 use crate::machine::{BackendId, Cause, Position, spec};
 
@@ -43,12 +44,13 @@ pub(super) struct Plan {
     pub(super) places: Vec<Place>,
     pub(super) adopted: Vec<Option<Adopted>>,
     /// VIPs that an earlier daemon had put on an interface, with it.
-    pub(super) assigned_vips: BTreeMap<Ipv4Addr, u32>,
+    pub(super) assigned_vips: BTreeMap<IpAddr, u32>,
 }
 
 impl Plan {
     /// Finds a place for everything in `spec`; writes nothing.
     pub(super) fn new(tables: &Tables, spec: &spec::Spec) -> Result<Self, DataplaneError> {
+        ipv4_nat_only(spec)?;
         let used = tables.used_slots()?;
         let taken: HashMap<Endpoint, u32> = used.iter().map(|(slot, info)| (info.endpoint, *slot)).collect();
         let occupied: HashSet<u32> = taken.values().copied().collect();
@@ -79,7 +81,7 @@ impl Plan {
         }
         let assigned = used.iter().filter(|(_, info)| info.vip_ifindex != 0);
         plan.assigned_vips =
-            assigned.map(|(_, info)| (Ipv4Addr::from(info.endpoint.address), info.vip_ifindex)).collect();
+            assigned.map(|(_, info)| (ip(info.endpoint.address), info.vip_ifindex)).collect();
         Ok(plan)
     }
 
@@ -146,7 +148,7 @@ impl Plan {
             let echo = Endpoint::new(vip.address, 0, protocol::ICMP);
             services.insert(echo, Service { slot: NO_SERVICE, on_outage: on_outage::DROP, _pad: [0; 3] });
             for (backend, &row) in service.backends.iter().zip(&place.rows) {
-                let key = Endpoint::new(backend.address.ip().octets(), backend.address.port(), vip.protocol);
+                let key = Endpoint::new(octets(backend.address.ip()), backend.address.port(), vip.protocol);
                 let origin =
                     Origin { slot: place.slot, vip: vip.address, vip_port: vip.port, backend: row, _pad: 0 };
                 origins.insert(key, origin);
@@ -228,18 +230,18 @@ fn vip_endpoint(service: &spec::Service) -> Endpoint {
         spec::Protocol::Tcp => protocol::TCP,
         spec::Protocol::Udp => protocol::UDP,
     };
-    Endpoint::new(service.vip.octets(), service.port, protocol)
+    Endpoint::new(octets(service.vip), service.port, protocol)
 }
 
 fn same_address(row: &Backend, backend: &spec::Backend) -> bool {
     row.used != 0
-        && row.address == backend.address.ip().octets()
+        && row.address == octets(backend.address.ip())
         && row.port == backend.address.port().to_be_bytes()
 }
 
 fn row_of(backend: &spec::Backend) -> Backend {
     Backend {
-        address: backend.address.ip().octets(),
+        address: octets(backend.address.ip()),
         port: backend.address.port().to_be_bytes(),
         used: 1,
         ..Backend::UNUSED

@@ -1,7 +1,7 @@
 //! Executes what the machines want.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use fastswitch_common::word::NextHopWord;
@@ -28,7 +28,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) interfaces: Vec<Interface>,
     pub(super) ports: Ports,
-    pub(super) next_hops: BTreeMap<Ipv4Addr, NextHopWord>,
+    pub(super) next_hops: BTreeMap<IpAddr, NextHopWord>,
     pub(super) vips: Vec<VipPlace>,
     pub(super) scripts: Scripts,
     pub(super) net: Net,
@@ -193,15 +193,15 @@ impl Driver {
         for (service_index, service) in self.spec.services.iter().enumerate() {
             for (index, backend) in service.backends.iter().enumerate() {
                 let address = backend.address.ip();
-                let word = words.get(address).copied().unwrap_or(NextHopWord::UNKNOWN);
-                if self.next_hops.get(address) != Some(&word) {
+                let word = words.get(&address).copied().unwrap_or(NextHopWord::UNKNOWN);
+                if self.next_hops.get(&address) != Some(&word) {
                     self.dataplane.store_next_hop(ServiceId(service_index), BackendId(index), word);
                 }
             }
         }
         let backends = self.spec.services.iter().flat_map(|service| &service.backends);
         self.next_hops = backends
-            .map(|backend| *backend.address.ip())
+            .map(|backend| backend.address.ip())
             .map(|address| (address, words.get(&address).copied().unwrap_or(NextHopWord::UNKNOWN)))
             .collect();
         Ok(())

@@ -1,6 +1,6 @@
 //! Why the daemon does not start.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::config;
 use crate::control::ServerError;
@@ -22,15 +22,17 @@ pub enum StartError {
     },
     /// Another host has the VIP.
     #[error(
-        "VIP {vip} is taken: a host with MAC address {mac} answers for it on {interface}; remove it there, or set gateway.assign_vip = false if that is intended"
+        "VIP {vip} is taken: a host with MAC address {mac} answers for it on {interface}; {advice}, or set gateway.assign_vip = false if that is intended"
     )]
     VipTaken {
         /// Which.
-        vip: Ipv4Addr,
+        vip: IpAddr,
         /// Who has it.
         mac: String,
         /// Where it answers.
         interface: String,
+        /// What to do about it there.
+        advice: &'static str,
     },
     /// The network refuses.
     #[error(transparent)]

@@ -15,7 +15,7 @@ mod startup;
 mod status;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -74,7 +74,7 @@ pub fn run(options: &Options) -> Result<(), StartError> {
 ///
 /// # Errors
 /// A daemon holds the pins, or the system refuses.
-pub fn detach(pin_dir: &Path) -> Result<BTreeSet<Ipv4Addr>, StartError> {
+pub fn detach(pin_dir: &Path) -> Result<BTreeSet<IpAddr>, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -1,15 +1,15 @@
 //! The gateway's network as the engine needs it: checked before the start, watched ever after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::error::StartError;
 use crate::dataplane::Target;
-use crate::machine::spec::Spec;
-use crate::net::{self, Assigned, Interface, Net, NetError, NextHop, Watch};
+use crate::machine::spec::{Mode, Spec};
+use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch};
 
 /// Everything is read again after this time, in case an event was missed.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -26,13 +26,13 @@ pub(super) struct Picture {
     /// Their own MAC addresses, by interface index.
     pub(super) macs: BTreeMap<u32, [u8; 6]>,
     /// Next hop of every backend address that has one.
-    pub(super) next_hops: BTreeMap<Ipv4Addr, NextHop>,
+    pub(super) next_hops: BTreeMap<IpAddr, NextHop>,
 }
 
 /// A VIP and the interface it belongs on.
 #[derive(Debug, Clone)]
 pub(super) struct VipPlace {
-    pub(super) vip: Ipv4Addr,
+    pub(super) vip: IpAddr,
     pub(super) interface: Interface,
 }
 
@@ -65,18 +65,25 @@ pub(super) async fn vip_places(
     if !spec.gateway.assign_vip {
         return Ok(Vec::new());
     }
-    let default_route = net.default_route().await?;
-    let vips: BTreeSet<Ipv4Addr> = spec.services.iter().map(|service| service.vip).collect();
-    let place = |vip| {
-        let interface = net::vip_interface(vip, interfaces, default_route)?.clone();
-        Some(VipPlace { vip, interface })
-    };
-    Ok(vips.into_iter().filter_map(place).collect())
+    let vips: BTreeSet<IpAddr> = spec.services.iter().map(|service| service.vip).collect();
+    let mut places = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        let vips = || vips.iter().copied().filter(move |vip| Family::of(*vip) == family);
+        // What this host does not have (a kernel without IPv6) is not asked for in vain.
+        let Some(_) = vips().next() else { continue };
+        let default_route = net.default_route(family).await?;
+        let place = |vip| {
+            let interface = net::vip_interface(vip, interfaces, default_route)?.clone();
+            Some(VipPlace { vip, interface })
+        };
+        places.extend(vips().filter_map(place));
+    }
+    Ok(places)
 }
 
 /// Refuses VIPs that another host answers for. Those that this host has already are not asked about.
-pub(super) async fn check_conflicts(net: &Net, places: &[VipPlace]) -> Result<(), StartError> {
-    let own: BTreeSet<Ipv4Addr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
+pub(super) async fn check_conflicts(net: &Net, spec: &Spec, places: &[VipPlace]) -> Result<(), StartError> {
+    let own: BTreeSet<IpAddr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
     for (interface, vips) in by_interface(places.iter().filter(|place| !own.contains(&place.vip))) {
         if !interface.up {
             tracing::warn!(
@@ -90,10 +97,42 @@ pub(super) async fn check_conflicts(net: &Net, places: &[VipPlace]) -> Result<()
                 vip,
                 mac: mac.to_string(),
                 interface: interface.name.clone(),
+                advice: conflict_advice(spec, vip),
             });
         }
     }
     Ok(())
+}
+
+/// What to do where a host answers for `vip`.
+fn conflict_advice(spec: &Spec, vip: IpAddr) -> &'static str {
+    let dsr = spec.services.iter().any(|service| service.vip == vip && service.mode == Mode::Dsr);
+    // An IPv6 address on another interface is not answered for.
+    match (dsr, vip) {
+        (true, IpAddr::V4(_)) => {
+            "backends of mode dsr hold it on lo and say nothing of it (sysctl -w net.ipv4.conf.all.arp_ignore=1 \
+             net.ipv4.conf.all.arp_announce=2)"
+        }
+        (true, IpAddr::V6(_)) => "backends of mode dsr hold it on lo",
+        (false, _) => "remove it there",
+    }
+}
+
+/// What will keep replies that arrive on an interface from being forwarded, with the command that mends it.
+pub(super) fn not_forwarded(spec: &Spec, interface_name: &str) -> Vec<String> {
+    // In mode dsr no reply comes this way.
+    let nat = spec.services.iter().filter(|service| service.mode == Mode::Nat);
+    let families = nat.map(|service| Family::of(service.vip)).collect::<BTreeSet<_>>();
+    let off =
+        families.into_iter().filter(|family| !matches!(net::forwarding(interface_name, *family), Ok(true)));
+    off.map(|family| {
+        format!(
+            "the kernel does not forward {} on {interface_name}, so replies of backends cannot be: sysctl -w {}",
+            family.name(),
+            net::forwarding_sysctl(family)
+        )
+    })
+    .collect()
 }
 
 /// Puts the VIPs on their interfaces. Returns those that were not there before.
@@ -111,7 +150,7 @@ pub(super) async fn assign(net: &Net, places: &[VipPlace]) -> Result<Vec<VipPlac
 }
 
 /// Takes a VIP off whichever interface it is on by now.
-pub(super) async fn remove_vip(net: &Net, vip: Ipv4Addr) -> Result<(), NetError> {
+pub(super) async fn remove_vip(net: &Net, vip: IpAddr) -> Result<(), NetError> {
     match net.owner(vip).await? {
         Some(ifindex) => net.remove(vip, ifindex).await,
         None => Ok(()),
@@ -135,8 +174,8 @@ pub(super) fn announce(places: Vec<VipPlace>) {
     });
 }
 
-fn by_interface<'a>(places: impl Iterator<Item = &'a VipPlace>) -> Vec<(&'a Interface, Vec<Ipv4Addr>)> {
-    let mut groups: BTreeMap<u32, (&Interface, Vec<Ipv4Addr>)> = BTreeMap::new();
+fn by_interface<'a>(places: impl Iterator<Item = &'a VipPlace>) -> Vec<(&'a Interface, Vec<IpAddr>)> {
+    let mut groups: BTreeMap<u32, (&Interface, Vec<IpAddr>)> = BTreeMap::new();
     for place in places {
         groups.entry(place.interface.ifindex).or_insert((&place.interface, Vec::new())).1.push(place.vip);
     }
@@ -149,14 +188,14 @@ pub(super) async fn picture(net: &Net, spec: &Spec) -> Result<Picture, NetError>
     for name in &spec.gateway.interfaces {
         interfaces.extend(net.interface(name).await?);
     }
-    let addresses: BTreeSet<Ipv4Addr> = spec
+    let addresses: BTreeSet<IpAddr> = spec
         .services
         .iter()
-        .flat_map(|service| service.backends.iter().map(|backend| *backend.address.ip()))
+        .flat_map(|service| service.backends.iter().map(|backend| backend.address.ip()))
         .collect();
-    let addresses: Vec<Ipv4Addr> = addresses.into_iter().collect();
+    let addresses: Vec<IpAddr> = addresses.into_iter().collect();
     let found = net.next_hops(&addresses).await?;
-    let next_hops: BTreeMap<Ipv4Addr, NextHop> =
+    let next_hops: BTreeMap<IpAddr, NextHop> =
         addresses.into_iter().zip(found).filter_map(|(address, hop)| Some((address, hop?))).collect();
     let macs = interfaces.iter().map(|interface| (interface.ifindex, interface.mac.0)).collect();
     Ok(Picture { interfaces, macs, next_hops })

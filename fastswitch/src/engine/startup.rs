@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,7 +23,7 @@ use crate::machine::{BackendId, Freeze, Launched, Machine, Restored, ServiceId};
 use crate::net::{Interface, Net, Watch};
 use crate::probe::{Prober, Target};
 use crate::runner::{Finished, Recovered, Runner, State};
-use crate::{config, control, net};
+use crate::{config, control};
 
 /// Inputs that may wait for the engine, of each kind. Enough for a stall; heartbeats beyond it wait in the prober.
 const WAITING: usize = 4096;
@@ -46,10 +46,10 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     // Subscribed before the first look, so that nothing is missed in between.
     let events = Watch::new()?;
     let interfaces = background.block_on(network::interfaces(&net, &spec))?;
-    warn_of(&interfaces);
+    warn_of(&spec, &interfaces);
     dataplane::check_foreign(&options.pin_dir, &network::targets(&interfaces))?;
     let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
-    background.block_on(network::check_conflicts(&net, &vips))?;
+    background.block_on(network::check_conflicts(&net, &spec, &vips))?;
     let (finished, scripts) = mpsc::unbounded_channel();
     let runner = Runner::open(&options.state_dir, finished.clone())?;
 
@@ -170,7 +170,7 @@ impl Driver {
     /// Puts VIPs on their interfaces, notes which are ours to remove, and removes those of an older configuration.
     fn place_vips(&mut self) -> Result<(), StartError> {
         let mut ours = self.dataplane.assigned_vips().clone();
-        let wanted: BTreeSet<Ipv4Addr> = self.spec.services.iter().map(|service| service.vip).collect();
+        let wanted: BTreeSet<IpAddr> = self.spec.services.iter().map(|service| service.vip).collect();
         for vip in ours.keys().filter(|vip| !wanted.contains(vip)) {
             self.background.block_on(network::remove_vip(&self.net, *vip))?;
             tracing::info!(%vip, "VIP removed: it is not one of this configuration's");
@@ -209,7 +209,7 @@ fn probe_targets(spec: &Spec) -> Vec<Target> {
             targets.push(Target {
                 service: ServiceId(service),
                 backend: BackendId(backend),
-                address: *of.address.ip(),
+                address: of.address.ip(),
                 heartbeat: of.heartbeat.clone(),
             });
         }
@@ -218,13 +218,10 @@ fn probe_targets(spec: &Spec) -> Vec<Target> {
 }
 
 /// Says what will keep packets from being forwarded, with the command that mends it.
-fn warn_of(interfaces: &[Interface]) {
+fn warn_of(spec: &Spec, interfaces: &[Interface]) {
     for interface in interfaces {
-        if !matches!(net::forwarding(&interface.name), Ok(true)) {
-            tracing::warn!(
-                interface = interface.name,
-                "the kernel does not forward here, so replies of backends cannot be: sysctl -w net.ipv4.ip_forward=1"
-            );
+        for warning in network::not_forwarded(spec, &interface.name) {
+            tracing::warn!(interface = interface.name, "{warning}");
         }
         if !interface.up {
             tracing::warn!(interface = interface.name, "is down: ip link set {} up", interface.name);
@@ -240,7 +237,7 @@ fn undo(options: &Options, background: &Handle) {
 }
 
 /// Takes the program off every interface, removes every pin and every VIP that a daemon had assigned. Returns the VIPs.
-pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<BTreeSet<Ipv4Addr>, StartError> {
+pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<BTreeSet<IpAddr>, StartError> {
     let vips = dataplane::detach(pin_dir)?;
     let _context = runtime.enter();
     let net = Net::new()?;

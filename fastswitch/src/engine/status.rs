@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::driver::Driver;
+use super::network;
 use crate::control::wire;
 use crate::machine::{BackendId, BackendView, Freeze, ServiceId, State, View};
 use crate::net::XdpMode;
@@ -49,10 +50,7 @@ impl Driver {
             match self.interfaces.iter().find(|interface| interface.name == *name) {
                 None => warnings.push(format!("interface {name} is gone")),
                 Some(interface) if !interface.up => warnings.push(format!("interface {name} is down")),
-                Some(_) if !matches!(crate::net::forwarding(name), Ok(true)) => warnings.push(format!(
-                    "the kernel does not forward on {name}, so replies of backends cannot be: sysctl -w net.ipv4.ip_forward=1"
-                )),
-                Some(_) => {}
+                Some(_) => warnings.extend(network::not_forwarded(&self.spec, name)),
             }
         }
         warnings
@@ -70,7 +68,7 @@ impl Driver {
             vip: spec.vip.to_string(),
             port: spec.port,
             protocol: spec.protocol.name().to_owned(),
-            mode: "nat".to_owned(),
+            mode: spec.mode.name().to_owned(),
             active: target.clone().filter(|_| !view.position.outage),
             target,
             draining: view.position.draining.map(name),

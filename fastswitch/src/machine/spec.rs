@@ -1,6 +1,6 @@
 //! What the operator wants, compiled and valid: every value here was checked by `config`.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -31,11 +31,13 @@ pub struct Service {
     /// Unique name.
     pub name: String,
     /// The virtual IP that clients know.
-    pub vip: Ipv4Addr,
+    pub vip: IpAddr,
     /// The port that clients know.
     pub port: u16,
     /// Transport protocol.
     pub protocol: Protocol,
+    /// How packets get to its backends.
+    pub mode: Mode,
     /// What new connections get while no backend can serve.
     pub on_outage: OnOutage,
     /// When to return to a preferred hot backend.
@@ -43,6 +45,7 @@ pub struct Service {
     /// How long, after a planned switch, the backend before keeps the TCP connections that it had; zero: not at all.
     pub drain: Duration,
     /// In order of preference, the first is the primary; 1 to 16. Names, and addresses, are unique; the first is hot.
+    /// Addresses are of the VIP's family, and in mode dsr on the service's port.
     pub backends: Vec<Backend>,
 }
 
@@ -53,6 +56,15 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+/// How packets of a service get to its backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The destination is rewritten, the client's address kept; replies come back through the gateway.
+    Nat,
+    /// Only MAC addresses are rewritten: backends hold the VIP and answer clients themselves.
+    Dsr,
 }
 
 /// What new connections get while no backend can serve.
@@ -82,7 +94,7 @@ pub struct Backend {
     /// Name, unique within the service.
     pub name: String,
     /// Where it serves.
-    pub address: SocketAddrV4,
+    pub address: SocketAddr,
     /// How ready it is while it does not serve.
     pub tier: Tier,
     /// How its health is found out.
@@ -171,6 +183,17 @@ impl Tier {
             Self::Hot => "hot",
             Self::Warm => "warm",
             Self::Cold => "cold",
+        }
+    }
+}
+
+impl Mode {
+    /// The word in configuration and status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Dsr => "dsr",
         }
     }
 }

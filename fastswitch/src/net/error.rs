@@ -30,6 +30,16 @@ pub enum NetError {
         /// What was tried, with the interface or address.
         action: String,
     },
+    /// IPv6 is switched off on the interface.
+    #[error(
+        "cannot {action}: IPv6 is off there; `sysctl -w net/ipv6/conf/{interface}/disable_ipv6=0` switches it on"
+    )]
+    NoIpv6 {
+        /// What was tried, with the interface or address.
+        action: String,
+        /// The interface.
+        interface: String,
+    },
     /// The interface carries no Ethernet frames.
     #[error(
         "interface {name} is not Ethernet (link type {kind}); name the interface that carries the Ethernet frames"

@@ -1,7 +1,6 @@
 //! Facts about the gateway's interfaces, and which of them a VIP belongs on.
 
-use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::errno::Errno;
 use rtnetlink::RouteMessageBuilder;
@@ -10,7 +9,7 @@ use rtnetlink::packet_route::link::{
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
 
-use super::{Mac, Net, NetError, answers};
+use super::{Family, Mac, Net, NetError, answers};
 
 /// The kernel's IFNAMSIZ without the terminating zero, in bytes.
 const NAME_LIMIT: usize = 15;
@@ -28,8 +27,8 @@ pub struct Interface {
     pub mtu: u32,
     /// Administratively up, and with a carrier.
     pub up: bool,
-    /// Its IPv4 addresses, each with the length of its prefix.
-    pub addresses: Vec<(Ipv4Addr, u8)>,
+    /// Its IP addresses, each with the length of its prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
     /// The XDP program on it.
     pub xdp: Option<Xdp>,
 }
@@ -86,12 +85,16 @@ impl Net {
         Ok(Some(interface))
     }
 
-    /// Index of the interface of the default route (of the lowest metric, in the main table).
+    /// Index of the interface of a family's default route (of the lowest metric, in the main table).
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub async fn default_route(&self) -> Result<Option<u32>, NetError> {
-        let request = self.handle.route().get(RouteMessageBuilder::<Ipv4Addr>::new().build());
+    pub async fn default_route(&self, family: Family) -> Result<Option<u32>, NetError> {
+        let question = match family {
+            Family::V4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            Family::V6 => RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        };
+        let request = self.handle.route().get(question);
         let routes = self
             .list(|| request.execute())
             .await
@@ -101,19 +104,21 @@ impl Net {
 }
 
 /// Which of `interfaces` reaches the clients of `vip`: the one with the most specific subnet around it, else the
-/// one of the default route ([`Net::default_route`]), else the first.
+/// one of its family's default route ([`Net::default_route`]), else the first.
 #[must_use]
 pub fn vip_interface(
-    vip: Ipv4Addr,
+    vip: IpAddr,
     interfaces: &[Interface],
     default_route: Option<u32>,
 ) -> Option<&Interface> {
-    // The VIP's own /32 says where it was put once, not where it belongs.
+    // The VIP's own /32 or /128 says where it was put once, not where it belongs.
     let specificity = |interface: &Interface| {
         interface
             .addresses
             .iter()
-            .filter(|(address, prefix)| *prefix < 32 && same_subnet(*address, vip, *prefix))
+            .filter(|(address, prefix)| {
+                *prefix < Family::of(vip).whole() && same_subnet(*address, vip, *prefix)
+            })
             .map(|(_, prefix)| *prefix)
             .max()
     };
@@ -128,40 +133,39 @@ pub fn vip_interface(
         .or_else(|| interfaces.first())
 }
 
-/// Whether the kernel forwards IPv4 packets that arrive on the interface.
-///
-/// # Errors
-/// When there is no such interface, or /proc/sys cannot be read.
-pub fn forwarding(interface_name: &str) -> io::Result<bool> {
-    if !is_name(interface_name) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{interface_name:?} cannot be the name of an interface"),
-        ));
-    }
-    let path = format!("/proc/sys/net/ipv4/conf/{interface_name}/forwarding");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot read {path}: {error}")))?;
-    Ok(text.trim() != "0")
-}
-
 /// What to call the interface in a message.
 pub(super) fn label(ifindex: u32) -> String {
-    match nix::net::if_::if_indextoname(ifindex).ok().and_then(|name| name.into_string().ok()) {
+    match name(ifindex) {
         Some(name) => format!("interface {name}"),
         None => format!("the interface with index {ifindex}"),
     }
 }
 
+/// The interface's name, unless it is gone.
+pub(super) fn name(ifindex: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(ifindex).ok()?.into_string().ok()
+}
+
+/// Whether an operator has switched IPv6 off on the interface.
+pub(super) fn ipv6_is_off(interface_name: &str) -> bool {
+    is_name(interface_name)
+        && std::fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface_name}/disable_ipv6"))
+            .is_ok_and(|text| text.trim() != "0")
+}
+
 /// The kernel's rule; it also keeps a name from being more than one component of a path.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let odd = |byte: u8| matches!(byte, b'/' | b':' | 0 | 0x0b) || byte.is_ascii_whitespace();
     (1..=NAME_LIMIT).contains(&name.len()) && name != "." && name != ".." && !name.bytes().any(odd)
 }
 
-fn same_subnet(one: Ipv4Addr, other: Ipv4Addr, prefix: u8) -> bool {
-    let differing = u32::from(one) ^ u32::from(other);
-    differing.leading_zeros() >= u32::from(prefix)
+fn same_subnet(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    let alike = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (u32::from(one) ^ u32::from(other)).leading_zeros(),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (u128::from(one) ^ u128::from(other)).leading_zeros(),
+        _ => return false,
+    };
+    alike >= u32::from(prefix)
 }
 
 fn parse(asked: &str, link: &LinkMessage) -> Result<Interface, NetError> {
@@ -266,6 +270,17 @@ mod tests {
     }
 
     #[test]
+    fn a_subnet_of_the_other_family_is_none() {
+        let interfaces = [
+            interface("four", 2, &[("0.0.0.1", 8), ("fd00:1::1", 64)]),
+            interface("six", 3, &[("10.0.0.1", 8), ("fd00::1", 64), ("fd00::100", 128)]),
+        ];
+        assert_eq!(choice("fd00::100", &interfaces, Some(2)), "six");
+        assert_eq!(choice("fd00:1::9", &interfaces, Some(3)), "four");
+        assert_eq!(choice("fd00:2::9", &interfaces, Some(3)), "six");
+    }
+
+    #[test]
     fn where_the_vip_is_says_nothing_of_where_it_belongs() {
         let interfaces =
             [interface("lan", 2, &[("10.0.0.1", 24)]), interface("other", 3, &[("10.0.0.100", 32)])];
@@ -283,11 +298,17 @@ mod tests {
 
     #[test]
     fn prefixes_of_every_length() {
-        let [one, other] = ["192.0.2.1", "192.0.2.0"].map(|ip| ip.parse().unwrap());
-        assert!(same_subnet(one, Ipv4Addr::new(1, 2, 3, 4), 0));
+        let [one, other, far] = ["192.0.2.1", "192.0.2.0", "1.2.3.4"].map(|ip| ip.parse().unwrap());
+        assert!(same_subnet(one, far, 0));
         assert!(same_subnet(one, other, 31));
         assert!(!same_subnet(one, other, 32));
         assert!(same_subnet(one, one, 32));
+        let [six, other, far] = ["fd00::1", "fd00::", "2001:db8::"].map(|ip| ip.parse().unwrap());
+        assert!(same_subnet(six, far, 0));
+        assert!(same_subnet(six, other, 127));
+        assert!(!same_subnet(six, other, 128));
+        assert!(same_subnet(six, six, 128));
+        assert!(!same_subnet(one, six, 0));
     }
 
     #[test]
@@ -304,7 +325,6 @@ mod tests {
     fn names_do_not_leave_their_directory() {
         for name in ["", ".", "..", "../all", "a/b", "a b", "a:b", "a\0", "a\u{b}b", "0123456789abcdef"] {
             assert!(!is_name(name), "{name:?}");
-            assert_eq!(forwarding(name).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name:?}");
         }
         for name in ["eth0", "eth0.100", "...", "br-\u{e4}", "0123456789abcde"] {
             assert!(is_name(name), "{name:?}");

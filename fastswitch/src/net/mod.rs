@@ -1,9 +1,9 @@
 //! The gateway's network: what the daemon knows of it (interfaces, next hops, addresses) and does to it (assigns,
-//! claims and announces VIPs), by netlink and ARP.
+//! claims and announces VIPs), by netlink, ARP and neighbour discovery.
 //!
 //! It refuses to decide anything, to keep state of its own (the kernel has it; callers read it again when [`Watch`]
 //! says that something changed) and to touch routes, links, neighbours that nobody asked for, or addresses that are
-//! not a VIP's /32. It knows nothing of services, maps and configuration.
+//! not a VIP's /32 or /128. It knows nothing of services, maps and configuration.
 //!
 //! Sockets belong to the network namespace of the thread that makes them: [`Net::new`], [`Watch::new`],
 //! [`conflicts`] and [`announce`] act in the namespace of whoever first runs them.
@@ -12,14 +12,20 @@ mod address;
 mod arp;
 mod claim;
 mod error;
+mod family;
+mod forwarding;
 mod interface;
+mod link;
+mod ndp;
 mod next_hop;
 mod watch;
 
 pub use address::{Address, Assigned};
 pub use claim::{announce, conflicts};
 pub use error::NetError;
-pub use interface::{Interface, Xdp, XdpMode, forwarding, vip_interface};
+pub use family::Family;
+pub use forwarding::{forwarding, forwarding_sysctl};
+pub use interface::{Interface, Xdp, XdpMode, vip_interface};
 pub use next_hop::NextHop;
 pub use watch::Watch;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use nix::errno::Errno;
@@ -12,12 +12,10 @@ use rtnetlink::packet_route::neighbour::{
 };
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia};
 
-use super::{Mac, Net, NetError, answer, answers, interface};
+use super::{Family, Mac, Net, NetError, answer, answers, interface};
 
 /// Route requests under way at once: few enough that their answers fit into the socket's buffer.
 const WINDOW: usize = 32;
-
-const TABLE_FULL: &str = "the kernel's neighbour table is full; raise net.ipv4.neigh.default.gc_thresh3";
 
 /// Where a packet leaves the gateway, and to which machine on that link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,7 +40,7 @@ impl Net {
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub async fn next_hop(&self, to: Ipv4Addr) -> Result<Option<NextHop>, NetError> {
+    pub async fn next_hop(&self, to: IpAddr) -> Result<Option<NextHop>, NetError> {
         Ok(self.next_hops(&[to]).await?.into_iter().next().flatten())
     }
 
@@ -50,15 +48,15 @@ impl Net {
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub async fn next_hops(&self, to: &[Ipv4Addr]) -> Result<Vec<Option<NextHop>>, NetError> {
-        let distinct: HashSet<Ipv4Addr> = to.iter().copied().collect();
-        let ways: HashMap<Ipv4Addr, Option<Way>> = stream::iter(distinct)
+    pub async fn next_hops(&self, to: &[IpAddr]) -> Result<Vec<Option<NextHop>>, NetError> {
+        let distinct: HashSet<IpAddr> = to.iter().copied().collect();
+        let ways: HashMap<IpAddr, Option<Way>> = stream::iter(distinct)
             .map(|to| async move { Ok::<_, NetError>((to, self.way(to).await?)) })
             .buffer_unordered(WINDOW)
             .try_collect()
             .await?;
         let neighbours = self.neighbours().await?;
-        let next_hop = |to: &Ipv4Addr| {
+        let next_hop = |to: &IpAddr| {
             let way = ways.get(to).copied().flatten()?;
             neighbours.get(&way).map(|mac| NextHop { ifindex: way.ifindex, mac: *mac })
         };
@@ -70,7 +68,7 @@ impl Net {
     ///
     /// # Errors
     /// Without CAP_NET_ADMIN, or when the kernel does not answer.
-    pub async fn resolve(&self, to: Ipv4Addr) -> Result<(), NetError> {
+    pub async fn resolve(&self, to: IpAddr) -> Result<(), NetError> {
         let Some(way) = self.way(to).await? else {
             return Ok(());
         };
@@ -83,7 +81,7 @@ impl Net {
             .replace();
         answer(request.execute()).await.map_err(|error| {
             let full = error.raw_os_error() == Some(Errno::ENOBUFS as i32);
-            let source = if full { io::Error::other(TABLE_FULL) } else { error };
+            let source = if full { table_full(way.address) } else { error };
             NetError::new(
                 format_args!("resolve {} on {}", way.address, interface::label(way.ifindex)),
                 "CAP_NET_ADMIN",
@@ -92,8 +90,11 @@ impl Net {
         })
     }
 
-    async fn way(&self, to: Ipv4Addr) -> Result<Option<Way>, NetError> {
-        let question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build();
+    async fn way(&self, to: IpAddr) -> Result<Option<Way>, NetError> {
+        let question = match to {
+            IpAddr::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build(),
+            IpAddr::V6(to) => RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to, 128).build(),
+        };
         match answers(self.handle.route().get(question).execute()).await {
             Ok(routes) => Ok(routes.first().and_then(|route| parse_way(to, route))),
             Err(error) if says_no_route(&error) => Ok(None),
@@ -120,15 +121,23 @@ fn says_no_route(error: &io::Error) -> bool {
     )
 }
 
-fn parse_way(to: Ipv4Addr, route: &RouteMessage) -> Option<Way> {
+fn table_full(address: IpAddr) -> io::Error {
+    let family = Family::of(address).sysctls();
+    io::Error::other(format!(
+        "the kernel's neighbour table is full; raise net.{family}.neigh.default.gc_thresh3"
+    ))
+}
+
+fn parse_way(to: IpAddr, route: &RouteMessage) -> Option<Way> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
-    let (mut ifindex, mut address) = (None, IpAddr::V4(to));
+    let (mut ifindex, mut address) = (None, to);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
             RouteAttribute::Gateway(RouteAddress::Inet(router)) => address = (*router).into(),
+            RouteAttribute::Gateway(RouteAddress::Inet6(router)) => address = (*router).into(),
             // IPv4 routes may lead over IPv6 routers (RFC 5549).
             RouteAttribute::Via(RouteVia::Inet6(router)) => address = (*router).into(),
             // The packet would have to be wrapped first.

@@ -13,13 +13,16 @@ use tokio::time::Instant;
 
 use super::NetError;
 
-/// Links, addresses, neighbours, and all that decides an IPv4 route.
-const GROUPS: [MulticastGroup; 6] = [
+/// Links, addresses, neighbours, and all that decides a route.
+const GROUPS: [MulticastGroup; 9] = [
     MulticastGroup::Link,
     MulticastGroup::Neigh,
     MulticastGroup::Ipv4Ifaddr,
     MulticastGroup::Ipv4Route,
     MulticastGroup::Ipv4Rule,
+    MulticastGroup::Ipv6Ifaddr,
+    MulticastGroup::Ipv6Route,
+    MulticastGroup::Ipv6Rule,
     MulticastGroup::Nexthop,
 ];
 

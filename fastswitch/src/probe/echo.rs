@@ -1,30 +1,33 @@
 //! `icmp`: healthy when an echo request is answered.
 //!
-//! It owns one raw socket for all targets, because the kernel looks at every raw socket for every ICMP packet. A reply
-//! counts only for the very request that it answers: address, identifier, sequence number, and in the payload the
-//! secret of this socket and the full number of the round. It refuses to believe anything else.
+//! It owns one raw socket for all targets of a family, because the kernel looks at every raw socket for every ICMP
+//! packet. A reply counts only for the very request that it answers: address, identifier, sequence number, and in the
+//! payload the secret of this socket and the full number of the round. It refuses to believe anything else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{self, Read as _};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::time::Instant;
 
+use nix::sys::socket::{SockaddrStorage, recvfrom};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use super::miss::Miss;
-use super::packet::{self, Heard, Secret};
+use super::packet::{self, Heard, Icmp, Secret};
 use crate::machine::Failure;
 
 /// Room for the replies of some thousand targets, in bytes.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// Asks by ICMP.
+/// Asks by ICMP of one kind.
 pub(super) struct Echo {
+    icmp: Icmp,
     socket: AsyncFd<Socket>,
     secret: Secret,
     rounds: Cell<u64>,
@@ -33,32 +36,39 @@ pub(super) struct Echo {
 
 /// A request without an answer yet.
 struct Waiting {
-    address: Ipv4Addr,
+    address: IpAddr,
     round: u64,
     answer: oneshot::Sender<Result<Instant, Failure>>,
 }
 
 impl Echo {
     /// Opens the raw socket on the current runtime.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(icmp: Icmp) -> io::Result<Self> {
         // The standard library's keys for hash maps are random, and enough to tell processes apart.
         let secret = Secret(RandomState::new().build_hasher().finish());
-        let socket =
-            Socket::new(Domain::IPV4, Type::RAW.nonblocking(), Some(Protocol::ICMPV4)).map_err(|error| {
-                io::Error::new(error.kind(), format!("raw ICMP socket (needs CAP_NET_RAW): {error}"))
-            })?;
-        socket.attach_filter(&filter(secret.identifier()))?;
+        let (domain, protocol) = match icmp {
+            Icmp::V4 => (Domain::IPV4, Protocol::ICMPV4),
+            Icmp::V6 => (Domain::IPV6, Protocol::ICMPV6),
+        };
+        let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol)).map_err(|error| {
+            io::Error::new(error.kind(), format!("raw ICMP socket (needs CAP_NET_RAW): {error}"))
+        })?;
+        socket.attach_filter(&filter(icmp, secret.identifier()))?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         // SAFETY: the socket owns its descriptor and hands out no other.
         let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
-        Ok(Self { socket, secret, rounds: Cell::new(0), waiting: RefCell::default() })
+        Ok(Self { icmp, socket, secret, rounds: Cell::new(0), waiting: RefCell::default() })
+    }
+
+    pub(super) fn icmp(&self) -> Icmp {
+        self.icmp
     }
 
     /// Asks once. [`Self::receive`] has to run meanwhile.
-    pub(super) async fn ask(&self, address: Ipv4Addr) -> Result<Instant, Miss> {
+    pub(super) async fn ask(&self, address: IpAddr) -> Result<Instant, Miss> {
         let (request, answer) = self.register(address)?;
-        let packet = packet::request(self.secret, request.sequence, request.round);
-        self.socket.get_ref().send_to(&packet, &SocketAddrV4::new(address, 0).into())?;
+        let packet = packet::request(self.icmp, self.secret, request.sequence, request.round);
+        self.socket.get_ref().send_to(&packet, &SocketAddr::new(address, 0).into())?;
         match answer.await {
             Ok(answer) => Ok(answer?),
             // Only when the whole runtime ends.
@@ -71,11 +81,12 @@ impl Echo {
         let mut packet = [0; 2048];
         while let Ok(mut ready) = self.socket.readable().await {
             // All that is there, before anybody looks at a deadline.
-            while let Ok(received) = ready.try_io(|socket| match socket.get_ref().read(&mut packet) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Ok(0),
+            while let Ok(received) = ready.try_io(|socket| match receive(socket.get_ref(), &mut packet) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Ok(None),
                 received => received,
             }) {
-                let heard = packet::heard(&packet[..received.unwrap_or(0)], self.secret);
+                let Ok(Some((length, from))) = received else { continue };
+                let heard = packet::heard(self.icmp, from, &packet[..length], self.secret);
                 heard.iter().for_each(|heard| self.hand_out(heard));
             }
         }
@@ -83,7 +94,7 @@ impl Echo {
 
     fn register(
         &self,
-        address: Ipv4Addr,
+        address: IpAddr,
     ) -> io::Result<(Request<'_>, oneshot::Receiver<Result<Instant, Failure>>)> {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() > usize::from(u16::MAX) {
@@ -133,19 +144,35 @@ impl Drop for Request<'_> {
     }
 }
 
+/// The length of a packet and who sent it.
+fn receive(socket: &Socket, packet: &mut [u8]) -> io::Result<Option<(usize, IpAddr)>> {
+    let (length, from) = recvfrom::<SockaddrStorage>(socket.as_raw_fd(), packet)?;
+    let ip = |from: SockaddrStorage| match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+        (Some(from), _) => Some(IpAddr::V4(from.ip())),
+        (_, Some(from)) => Some(IpAddr::V6(from.ip())),
+        (None, None) => None,
+    };
+    Ok(from.and_then(ip).map(|from| (length, from)))
+}
+
 /// Lets only echo replies with `identifier`, and destinations unreachable, wake this process: no flood of pings through
 /// or at the gateway does.
-fn filter(identifier: u16) -> [SockFilter; 8] {
+fn filter(icmp: Icmp, identifier: u16) -> [SockFilter; 8] {
     const LOAD_HEADER_LENGTH: u16 = 0xb1;
+    const LOAD_INDEX: u16 = 0x01;
     const LOAD_BYTE: u16 = 0x50;
     const LOAD_HALF: u16 = 0x48;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     [
-        SockFilter::new(LOAD_HEADER_LENGTH, 0, 0, 0),
+        // Where the message begins: sockets of IPv6 get it alone.
+        match icmp {
+            Icmp::V4 => SockFilter::new(LOAD_HEADER_LENGTH, 0, 0, 0),
+            Icmp::V6 => SockFilter::new(LOAD_INDEX, 0, 0, 0),
+        },
         SockFilter::new(LOAD_BYTE, 0, 0, 0),
-        SockFilter::new(JUMP_IF_EQUAL, 3, 0, packet::UNREACHABLE.into()),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 3, packet::ECHO_REPLY.into()),
+        SockFilter::new(JUMP_IF_EQUAL, 3, 0, icmp.unreachable().into()),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 3, icmp.echo_reply().into()),
         SockFilter::new(LOAD_HALF, 0, 0, 4),
         SockFilter::new(JUMP_IF_EQUAL, 0, 1, identifier.into()),
         SockFilter::new(RETURN, 0, 0, u32::MAX),

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::time::Instant;
@@ -28,7 +28,7 @@ type Connection = http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>;
 
 /// The request and which answers are healthy.
 pub(super) struct Get {
-    address: SocketAddrV4,
+    address: SocketAddr,
     request: Request<Empty<Bytes>>,
     expect_status: Vec<RangeInclusive<u16>>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Get {
 impl Get {
     /// Fails on a path that no request can carry.
     pub(super) fn new(
-        address: SocketAddrV4,
+        address: SocketAddr,
         path: &str,
         expect_status: &[RangeInclusive<u16>],
     ) -> io::Result<Self> {

@@ -22,7 +22,7 @@ mod watch;
 mod worker;
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::thread::JoinHandle;
 
@@ -46,7 +46,7 @@ pub struct Target {
     /// Which of the service's backends; only handed back.
     pub backend: BackendId,
     /// Where to ask.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// What to ask and how often.
     pub heartbeat: Heartbeat,
 }

@@ -2,18 +2,53 @@
 //!
 //! It owns their layout. Pure: no sockets, no clock; bytes from the network in, nothing believed that does not fit.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Length of an echo request of ours, in bytes: header, secret, round.
 pub(super) const REQUEST: usize = 24;
 
 const HEADER: usize = 8;
-const IP_HEADER: usize = 20;
-pub(super) const ECHO_REPLY: u8 = 0;
-pub(super) const UNREACHABLE: u8 = 3;
-const ECHO_REQUEST: u8 = 8;
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+/// Of ICMP for IPv4; that of IPv6 has a type of its own for it.
 const FRAGMENTATION_NEEDED: u8 = 4;
 const PROTOCOL_ICMP: u8 = 1;
+const PROTOCOL_ICMPV6: u8 = 58;
+
+/// The ICMP of a family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Icmp {
+    V4,
+    V6,
+}
+
+impl Icmp {
+    /// The one that reaches `address`.
+    pub(super) fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    pub(super) fn echo_reply(self) -> u8 {
+        match self {
+            Self::V4 => 0,
+            Self::V6 => 129,
+        }
+    }
+
+    pub(super) fn unreachable(self) -> u8 {
+        match self {
+            Self::V4 => 3,
+            Self::V6 => 1,
+        }
+    }
+
+    fn echo_request(self) -> u8 {
+        match self {
+            Self::V4 => 8,
+            Self::V6 => 128,
+        }
+    }
+}
 
 /// What tells the requests of this process from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,52 +65,67 @@ impl Secret {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// The reply to the request `round`.
-    Reply { from: Ipv4Addr, sequence: u16, round: u64 },
+    Reply { from: IpAddr, sequence: u16, round: u64 },
     /// The request to `to` did not arrive.
-    Unreachable { to: Ipv4Addr, sequence: u16 },
+    Unreachable { to: IpAddr, sequence: u16 },
 }
 
-/// The echo request number `round`.
-pub(super) fn request(secret: Secret, sequence: u16, round: u64) -> [u8; REQUEST] {
+/// The echo request number `round`. The checksum of IPv6, which covers the addresses, is the kernel's part.
+pub(super) fn request(icmp: Icmp, secret: Secret, sequence: u16, round: u64) -> [u8; REQUEST] {
     let mut packet = [0; REQUEST];
-    packet[0] = ECHO_REQUEST;
+    packet[0] = icmp.echo_request();
     packet[4..6].copy_from_slice(&secret.identifier().to_be_bytes());
     packet[6..8].copy_from_slice(&sequence.to_be_bytes());
     packet[8..16].copy_from_slice(&secret.0.to_be_bytes());
     packet[16..24].copy_from_slice(&round.to_be_bytes());
-    let checksum = checksum(&packet);
-    packet[2..4].copy_from_slice(&checksum.to_be_bytes());
+    if icmp == Icmp::V4 {
+        let checksum = checksum(&packet);
+        packet[2..4].copy_from_slice(&checksum.to_be_bytes());
+    }
     packet
 }
 
-/// What an IPv4 packet says about a request of ours, if anything.
-pub(super) fn heard(packet: &[u8], secret: Secret) -> Option<Heard> {
-    let (source, _, message) = unwrap(packet)?;
-    match *message.first()? {
-        ECHO_REPLY => {
-            let sequence = sequence(message, secret)?;
-            let payload: &[u8; 16] = message.get(HEADER..)?.try_into().ok()?;
-            let (theirs, round) = payload.split_at(8);
-            (theirs == secret.0.to_be_bytes()).then_some(())?;
-            Some(Heard::Reply { from: source, sequence, round: u64::from_be_bytes(round.try_into().ok()?) })
-        }
-        // An oversized packet is no request of ours.
-        UNREACHABLE if *message.get(1)? != FRAGMENTATION_NEEDED => {
-            let (_, to, quoted) = unwrap(message.get(HEADER..)?)?;
-            (*quoted.first()? == ECHO_REQUEST).then_some(())?;
-            Some(Heard::Unreachable { to, sequence: sequence(quoted, secret)? })
-        }
-        _ => None,
+/// What a packet `from` somebody says about a request of ours, if anything. As raw sockets get it: IPv4 with its
+/// header, IPv6 without.
+pub(super) fn heard(icmp: Icmp, from: IpAddr, packet: &[u8], secret: Secret) -> Option<Heard> {
+    let message = match icmp {
+        Icmp::V4 => unwrap(icmp, packet)?.1,
+        Icmp::V6 => packet,
+    };
+    let (kind, code) = (*message.first()?, *message.get(1)?);
+    if kind == icmp.echo_reply() {
+        let sequence = sequence(message, secret)?;
+        let payload: &[u8; 16] = message.get(HEADER..)?.try_into().ok()?;
+        let (theirs, round) = payload.split_at(8);
+        (theirs == secret.0.to_be_bytes()).then_some(())?;
+        return Some(Heard::Reply { from, sequence, round: u64::from_be_bytes(round.try_into().ok()?) });
     }
+    // An oversized packet is no request of ours.
+    if kind != icmp.unreachable() || (icmp, code) == (Icmp::V4, FRAGMENTATION_NEEDED) {
+        return None;
+    }
+    let (to, quoted) = unwrap(icmp, message.get(HEADER..)?)?;
+    (*quoted.first()? == icmp.echo_request()).then_some(())?;
+    Some(Heard::Unreachable { to, sequence: sequence(quoted, secret)? })
 }
 
-/// Source, destination and ICMP message of an IPv4 packet.
-fn unwrap(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr, &[u8])> {
-    let header = packet.get(..IP_HEADER)?;
-    let length = usize::from(header[0] & 0x0f) * 4;
-    let is_icmp = header[0] >> 4 == 4 && length >= IP_HEADER && header[9] == PROTOCOL_ICMP;
-    let address = |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
-    is_icmp.then_some((address(12), address(16), packet.get(length..)?))
+/// Destination and ICMP message of an IP packet. Ours have no extension headers.
+fn unwrap(icmp: Icmp, packet: &[u8]) -> Option<(IpAddr, &[u8])> {
+    match icmp {
+        Icmp::V4 => {
+            let header = packet.first_chunk::<IPV4_HEADER>()?;
+            let length = usize::from(header[0] & 0x0f) * 4;
+            let is_icmp = header[0] >> 4 == 4 && length >= IPV4_HEADER && header[9] == PROTOCOL_ICMP;
+            let [.., a, b, c, d] = *header;
+            is_icmp.then_some((Ipv4Addr::new(a, b, c, d).into(), packet.get(length..)?))
+        }
+        Icmp::V6 => {
+            let (header, message) = packet.split_first_chunk::<IPV6_HEADER>()?;
+            let is_icmp = header[0] >> 4 == 6 && header[6] == PROTOCOL_ICMPV6;
+            let to = Ipv6Addr::from(*header.last_chunk::<16>()?);
+            is_icmp.then_some((to.into(), message))
+        }
+    }
 }
 
 /// The sequence number of an echo message with our identifier.
@@ -98,65 +148,96 @@ mod tests {
     use proptest::prelude::*;
 
     const SECRET: Secret = Secret(0x0123_4567_89ab_cdef);
-    const US: [u8; 4] = [10, 0, 0, 1];
-    const BACKEND: [u8; 4] = [10, 0, 0, 2];
+    const BOTH: [Icmp; 2] = [Icmp::V4, Icmp::V6];
 
-    fn ip(source: [u8; 4], destination: [u8; 4], message: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, PROTOCOL_ICMP, 0, 0];
-        packet.extend_from_slice(&source);
-        packet.extend_from_slice(&destination);
+    fn backend(icmp: Icmp) -> IpAddr {
+        match icmp {
+            Icmp::V4 => Ipv4Addr::new(10, 0, 0, 2).into(),
+            Icmp::V6 => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2).into(),
+        }
+    }
+
+    /// A packet to the backend.
+    fn ip(icmp: Icmp, message: &[u8]) -> Vec<u8> {
+        let mut packet = match icmp {
+            Icmp::V4 => vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, PROTOCOL_ICMP, 0, 0, 10, 0, 0, 1],
+            Icmp::V6 => [&[0x60, 0, 0, 0, 0, 0, PROTOCOL_ICMPV6, 64][..], &[0xfd; 16]].concat(),
+        };
+        match backend(icmp) {
+            IpAddr::V4(to) => packet.extend_from_slice(&to.octets()),
+            IpAddr::V6(to) => packet.extend_from_slice(&to.octets()),
+        }
         packet.extend_from_slice(message);
         packet
     }
 
-    fn reply() -> Vec<u8> {
-        let mut message = request(SECRET, 7, 65_543);
-        message[0] = ECHO_REPLY;
-        ip(BACKEND, US, &message)
+    /// What a raw socket gets of a message.
+    fn received(icmp: Icmp, message: &[u8]) -> Vec<u8> {
+        if icmp == Icmp::V4 { ip(icmp, message) } else { message.to_vec() }
     }
 
-    fn unreachable(quoted: &[u8]) -> Vec<u8> {
-        let mut message = vec![UNREACHABLE, 1, 0, 0, 0, 0, 0, 0];
-        message.extend_from_slice(&ip(US, BACKEND, quoted));
-        ip([10, 0, 0, 254], US, &message)
+    fn reply(icmp: Icmp) -> Vec<u8> {
+        let mut message = request(icmp, SECRET, 7, 65_543);
+        message[0] = icmp.echo_reply();
+        received(icmp, &message)
+    }
+
+    fn unreachable(icmp: Icmp, quoted: &[u8]) -> Vec<u8> {
+        let error = [icmp.unreachable(), 1, 0, 0, 0, 0, 0, 0];
+        received(icmp, &[&error[..], &ip(icmp, quoted)].concat())
     }
 
     #[test]
     fn the_checksum_over_a_request_comes_to_nothing() {
-        assert_eq!(checksum(&request(SECRET, 7, 65_543)), 0);
+        assert_eq!(checksum(&request(Icmp::V4, SECRET, 7, 65_543)), 0);
+        assert_eq!(request(Icmp::V6, SECRET, 7, 65_543)[..4], [128, 0, 0, 0]);
     }
 
     #[test]
     fn a_reply_is_known_by_identifier_and_secret() {
-        let heard_reply = Heard::Reply { from: BACKEND.into(), sequence: 7, round: 65_543 };
-        assert_eq!(heard(&reply(), SECRET), Some(heard_reply));
-        for byte in [24, 25, 28, 35] {
-            let mut other = reply();
-            other[byte] ^= 1;
-            assert_eq!(heard(&other, SECRET), None, "byte {byte} belongs to another process");
+        for icmp in BOTH {
+            let from = backend(icmp);
+            let heard_reply = Heard::Reply { from, sequence: 7, round: 65_543 };
+            assert_eq!(heard(icmp, from, &reply(icmp), SECRET), Some(heard_reply));
+            let message = reply(icmp).len() - REQUEST;
+            for byte in [4, 5, 8, 15] {
+                let mut other = reply(icmp);
+                other[message + byte] ^= 1;
+                assert_eq!(heard(icmp, from, &other, SECRET), None, "byte {byte} belongs to another process");
+            }
+            let request = received(icmp, &request(icmp, SECRET, 7, 7));
+            assert_eq!(heard(icmp, from, &request, SECRET), None, "a request is no reply");
         }
-        assert_eq!(heard(&ip(US, BACKEND, &request(SECRET, 7, 7)), SECRET), None, "a request is no reply");
     }
 
     #[test]
     fn an_error_is_known_by_the_first_bytes_of_what_it_quotes() {
-        let request = request(SECRET, 7, 7);
-        let expected = Some(Heard::Unreachable { to: BACKEND.into(), sequence: 7 });
-        assert_eq!(heard(&unreachable(&request), SECRET), expected);
-        assert_eq!(heard(&unreachable(&request[..8]), SECRET), expected);
-        assert_eq!(heard(&unreachable(&request[..7]), SECRET), None);
-        assert_eq!(heard(&unreachable(&request), Secret(1)), None);
+        for icmp in BOTH {
+            let heard = |packet: &[u8], secret| heard(icmp, Ipv4Addr::LOCALHOST.into(), packet, secret);
+            let request = request(icmp, SECRET, 7, 7);
+            let expected = Some(Heard::Unreachable { to: backend(icmp), sequence: 7 });
+            assert_eq!(heard(&unreachable(icmp, &request), SECRET), expected);
+            assert_eq!(heard(&unreachable(icmp, &request[..8]), SECRET), expected);
+            assert_eq!(heard(&unreachable(icmp, &request[..7]), SECRET), None);
+            assert_eq!(heard(&unreachable(icmp, &request), Secret(1)), None);
+        }
     }
 
     proptest! {
         #[test]
         fn no_bytes_are_too_odd(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert_eq!(heard(&bytes, SECRET), None);
+            for icmp in BOTH {
+                prop_assert_eq!(heard(icmp, backend(icmp), &bytes, SECRET), None);
+            }
         }
 
         #[test]
         fn no_cut_is_too_short(length in 0usize..44) {
-            prop_assert_eq!(heard(&reply()[..length], SECRET), None);
+            for icmp in BOTH {
+                let reply = reply(icmp);
+                let length = length.min(reply.len() - 1);
+                prop_assert_eq!(heard(icmp, backend(icmp), &reply[..length], SECRET), None);
+            }
         }
     }
 }

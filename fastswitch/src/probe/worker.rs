@@ -64,9 +64,7 @@ pub(super) fn begin(targets: &[Target], reports: &mpsc::Sender<Report>) -> io::R
     let watch = Rc::new(Watch::new(shortest, longest, Instant::now()));
     let tools = Rc::new(Tools::open(Rc::clone(&clock), &questions)?);
     spawn(Rc::clone(&clock), |clock| async move { clock.drive().await });
-    if tools.echo.is_some() {
-        spawn(Rc::clone(&tools), |tools| async move { tools.receive_echoes().await });
-    }
+    spawn(Rc::clone(&tools), |tools| async move { tools.receive_echoes().await });
     spawn((clock, Rc::clone(&watch)), |(clock, watch)| async move { watch.run(&clock).await });
 
     let begin = Instant::now();

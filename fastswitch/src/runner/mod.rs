@@ -17,7 +17,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -42,7 +42,7 @@ pub struct Job {
     /// The backend's name; likewise.
     pub backend_name: String,
     /// Where the backend serves.
-    pub address: SocketAddrV4,
+    pub address: SocketAddr,
     /// Which of its scripts.
     pub kind: ScriptKind,
     /// What to run and for how long at most.

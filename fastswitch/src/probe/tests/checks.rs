@@ -1,6 +1,6 @@
 //! Each kind of heartbeat against what a backend on loopback can do.
 
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -11,7 +11,8 @@ use crate::machine::Failure;
 use crate::probe::threads;
 use crate::probe::worker::stagger;
 
-const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 71);
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 71));
+const EVERYWHERE: [IpAddr; 2] = [HERE, IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 fn failure(outcome: Outcome) -> Failure {
     match outcome {
@@ -21,18 +22,20 @@ fn failure(outcome: Outcome) -> Failure {
 }
 
 /// A port that nobody listens on, and that nobody else gets while the socket lives.
-fn closed_port() -> (Socket, SocketAddrV4) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddrV4::new(HERE, 0).into()).unwrap();
-    let address = v4(socket.local_addr().unwrap().as_socket().unwrap());
+fn closed_port(here: IpAddr) -> (Socket, SocketAddr) {
+    let address = SocketAddr::new(here, 0);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&address.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
     (socket, address)
 }
 
 #[test]
 fn http_is_healthy_by_its_status() {
-    assert!(
-        matches!(outcome(get(), tcp_server(HERE, answer_ok)), Outcome::Success { rtt } if rtt > Duration::ZERO)
-    );
+    for here in EVERYWHERE {
+        let outcome = outcome(get(), tcp_server(here, answer_ok));
+        assert!(matches!(outcome, Outcome::Success { rtt } if rtt > Duration::ZERO), "{here}: {outcome:?}");
+    }
     let teapot = |stream| answer_with(stream, b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\n\r\n");
     assert!(matches!(outcome(get(), tcp_server(HERE, teapot)), Outcome::Success { .. }));
     let ailing = |stream| answer_with(stream, b"HTTP/1.1 503 Service Unavailable\r\n\r\nno disk");
@@ -50,11 +53,11 @@ fn http_does_not_need_the_body() {
 
 #[test]
 fn http_tells_failures_apart() {
-    let (_socket, closed) = closed_port();
+    let (_socket, closed) = closed_port(HERE);
     assert_eq!(failure(outcome(get(), closed)), Failure::Refused);
 
     let silent = TcpListener::bind((HERE, 0)).unwrap();
-    assert_eq!(failure(outcome_of_silence(get(), v4(silent.local_addr().unwrap()))), Failure::Timeout);
+    assert_eq!(failure(outcome_of_silence(get(), silent.local_addr().unwrap())), Failure::Timeout);
 
     let ended = |stream| answer_with(stream, b"HTTP/1.1 200");
     assert_eq!(failure(outcome(get(), tcp_server(HERE, ended))), Failure::Reset);
@@ -70,25 +73,35 @@ fn http_tells_failures_apart() {
 
 #[test]
 fn tcp_is_healthy_when_a_connection_is_accepted() {
-    let listener = TcpListener::bind((HERE, 0)).unwrap();
-    assert!(matches!(outcome(Check::Tcp, v4(listener.local_addr().unwrap())), Outcome::Success { .. }));
-    let (_socket, closed) = closed_port();
-    assert_eq!(failure(outcome(Check::Tcp, closed)), Failure::Refused);
+    for here in EVERYWHERE {
+        let listener = TcpListener::bind((here, 0)).unwrap();
+        let outcome = outcome(Check::Tcp, listener.local_addr().unwrap());
+        assert!(matches!(outcome, Outcome::Success { .. }), "{here}: {outcome:?}");
+        let (_socket, closed) = closed_port(here);
+        assert_eq!(failure(self::outcome(Check::Tcp, closed)), Failure::Refused, "{here}");
+    }
 }
 
 #[test]
 fn udp_is_healthy_when_a_datagram_comes_back() {
-    assert!(matches!(outcome(ask_udp(), udp_echo(HERE)), Outcome::Success { .. }));
-    let silent = UdpSocket::bind((HERE, 0)).unwrap();
-    assert_eq!(failure(outcome_of_silence(ask_udp(), v4(silent.local_addr().unwrap()))), Failure::Timeout);
-    let closed = v4(UdpSocket::bind((HERE, 0)).unwrap().local_addr().unwrap());
-    assert_eq!(failure(outcome(ask_udp(), closed)), Failure::Refused);
+    for here in EVERYWHERE {
+        let outcome = outcome(ask_udp(), udp_echo(here));
+        assert!(matches!(outcome, Outcome::Success { .. }), "{here}: {outcome:?}");
+        let silent = UdpSocket::bind((here, 0)).unwrap();
+        let address = silent.local_addr().unwrap();
+        assert_eq!(failure(outcome_of_silence(ask_udp(), address)), Failure::Timeout, "{here}");
+        // A socket that only hears another one: nobody else gets its port, and nobody is heard on it.
+        let closed = UdpSocket::bind((here, 0)).unwrap();
+        closed.connect(address).unwrap();
+        let address = closed.local_addr().unwrap();
+        assert_eq!(failure(self::outcome(ask_udp(), address)), Failure::Refused, "{here}");
+    }
 }
 
 #[test]
 fn a_path_that_no_request_can_carry_is_refused_at_once() {
     let check = Check::Http { path: "/a b".to_owned(), expect_status: vec![200..=200] };
-    let target = target(check, SocketAddrV4::new(HERE, 1), Duration::from_secs(1), Duration::from_secs(1));
+    let target = target(check, SocketAddr::new(HERE, 1), Duration::from_secs(1), Duration::from_secs(1));
     let error = Prober::spawn(vec![target], &mpsc::channel(1).0).unwrap_err();
     assert!(error.to_string().contains("/a b"), "{error}");
 }
@@ -122,9 +135,7 @@ fn first_rounds_fill_the_interval() {
 #[test]
 fn many_rounds_are_shared_between_threads() {
     let targets = |count, interval| {
-        (0..count)
-            .map(|_| target(Check::Tcp, SocketAddrV4::new(HERE, 1), interval, LIMIT))
-            .collect::<Vec<_>>()
+        (0..count).map(|_| target(Check::Tcp, SocketAddr::new(HERE, 1), interval, LIMIT)).collect::<Vec<_>>()
     };
     assert_eq!(threads(&[]), 1);
     assert_eq!(threads(&targets(3, Duration::from_millis(1))), 1);

@@ -5,7 +5,7 @@ mod namespace;
 mod stall;
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,11 @@ use crate::machine::{BackendId, Outcome, ServiceId};
 /// How long a condition may take to come true on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn target(check: Check, address: SocketAddrV4, interval: Duration, timeout: Duration) -> Target {
+fn target(check: Check, address: SocketAddr, interval: Duration, timeout: Duration) -> Target {
     Target {
         service: ServiceId(3),
         backend: BackendId(5),
-        address: *address.ip(),
+        address: address.ip(),
         heartbeat: Heartbeat {
             check,
             port: address.port(),
@@ -81,28 +81,21 @@ impl Running {
 }
 
 /// What a round of `check` finds out, with time enough for this machine's load.
-fn outcome(check: Check, address: SocketAddrV4) -> Outcome {
+fn outcome(check: Check, address: SocketAddr) -> Outcome {
     let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(10));
     Running::start(vec![target(check, address, interval, timeout)]).outcome()
 }
 
 /// Like [`outcome`], for an answer that never comes.
-fn outcome_of_silence(check: Check, address: SocketAddrV4) -> Outcome {
+fn outcome_of_silence(check: Check, address: SocketAddr) -> Outcome {
     let (interval, timeout) = (Duration::from_millis(200), Duration::from_millis(200));
     Running::start(vec![target(check, address, interval, timeout)]).outcome()
 }
 
-fn v4(address: SocketAddr) -> SocketAddrV4 {
-    match address {
-        SocketAddr::V4(address) => address,
-        SocketAddr::V6(address) => panic!("{address} is not IPv4"),
-    }
-}
-
 /// Serves each connection on a thread, until the process ends.
-fn tcp_server(ip: Ipv4Addr, serve: fn(TcpStream)) -> SocketAddrV4 {
-    let listener = TcpListener::bind((ip, 0)).unwrap();
-    let address = v4(listener.local_addr().unwrap());
+fn tcp_server(ip: impl Into<IpAddr>, serve: fn(TcpStream)) -> SocketAddr {
+    let listener = TcpListener::bind((ip.into(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
     std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
     address
 }
@@ -115,7 +108,8 @@ fn answer_with(mut stream: TcpStream, answer: &[u8]) {
         request.push(byte[0]);
     }
     let text = String::from_utf8(request).unwrap();
-    if text.starts_with("GET /health HTTP/1.1\r\n") && text.to_lowercase().contains("\r\nhost: 127.0.0.") {
+    let host = format!("\r\nhost: {}\r\n", stream.local_addr().unwrap());
+    if text.starts_with("GET /health HTTP/1.1\r\n") && text.to_lowercase().contains(&host) {
         let _ = stream.write_all(answer);
     }
     let _ = stream.shutdown(Shutdown::Write);
@@ -126,9 +120,9 @@ fn answer_ok(stream: TcpStream) {
 }
 
 /// Answers each datagram, until the process ends.
-fn udp_echo(ip: Ipv4Addr) -> SocketAddrV4 {
-    let socket = UdpSocket::bind((ip, 0)).unwrap();
-    let address = v4(socket.local_addr().unwrap());
+fn udp_echo(ip: impl Into<IpAddr>) -> SocketAddr {
+    let socket = UdpSocket::bind((ip.into(), 0)).unwrap();
+    let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
         let mut buffer = [0; 64];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {

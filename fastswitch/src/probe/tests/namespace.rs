@@ -1,5 +1,6 @@
 //! What needs a network of its own, and with it root: silence, unreachable hosts, ICMP, what is left of connections.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
@@ -30,6 +31,11 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
             "link set nobody up",
             "route add unreachable 10.71.3.0/24",
             "route add prohibit 10.71.4.0/24",
+            "address add fd71:1::1/64 dev swallow nodad",
+            "neighbour add fd71:1::2 lladdr 02:00:00:00:00:02 dev swallow",
+            "address add fd71:2::1/64 dev wire nodad",
+            "route add unreachable fd71:3::/64",
+            "route add prohibit fd71:4::/64",
         ] {
             assert!(Command::new("ip").args(command.split(' ')).status().unwrap().success(), "ip {command}");
         }
@@ -40,19 +46,26 @@ fn in_namespace(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-const fn at(network: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 71, network, 2), 9)
+/// The same place in each family.
+fn at(network: u8) -> [SocketAddr; 2] {
+    [
+        SocketAddr::from((Ipv4Addr::new(10, 71, network, 2), 9)),
+        SocketAddr::from((Ipv6Addr::new(0xfd71, network.into(), 0, 0, 0, 0, 0, 2), 9)),
+    ]
+}
+
+fn checks_at(network: u8, checks: Vec<Check>) -> impl Iterator<Item = (Check, SocketAddr)> {
+    at(network)
+        .into_iter()
+        .flat_map(move |address| checks.clone().into_iter().map(move |check| (check, address)))
 }
 
 #[test]
 fn silence_is_a_timeout() {
     in_namespace(|| {
-        for check in [get(), Check::Tcp, ask_udp(), Check::Icmp] {
-            assert_eq!(
-                outcome_of_silence(check.clone(), at(1)),
-                Outcome::Failure(Failure::Timeout),
-                "{check:?}"
-            );
+        for (check, address) in checks_at(1, vec![get(), Check::Tcp, ask_udp(), Check::Icmp]) {
+            let silence = outcome_of_silence(check.clone(), address);
+            assert_eq!(silence, Outcome::Failure(Failure::Timeout), "{check:?} {address}");
         }
     });
 }
@@ -60,10 +73,17 @@ fn silence_is_a_timeout() {
 #[test]
 fn no_route_is_unreachable_and_a_forbidden_one_says_so() {
     in_namespace(|| {
-        for check in [get(), Check::Tcp, ask_udp(), Check::Icmp] {
-            assert_eq!(outcome(check.clone(), at(3)), Outcome::Failure(Failure::Unreachable), "{check:?}");
-            let forbidden = outcome(check.clone(), at(4));
-            assert!(matches!(forbidden, Outcome::Failure(Failure::Local(_))), "{check:?}: {forbidden:?}");
+        let checks = || vec![get(), Check::Tcp, ask_udp(), Check::Icmp];
+        for (check, address) in checks_at(3, checks()) {
+            let outcome = outcome(check.clone(), address);
+            assert_eq!(outcome, Outcome::Failure(Failure::Unreachable), "{check:?} {address}");
+        }
+        for (check, address) in checks_at(4, checks()) {
+            let forbidden = outcome(check.clone(), address);
+            assert!(
+                matches!(forbidden, Outcome::Failure(Failure::Local(_))),
+                "{check:?} {address}: {forbidden:?}"
+            );
         }
     });
 }
@@ -71,8 +91,9 @@ fn no_route_is_unreachable_and_a_forbidden_one_says_so() {
 #[test]
 fn a_machine_that_is_off_is_unreachable() {
     in_namespace(|| {
-        for check in [Check::Tcp, ask_udp(), Check::Icmp] {
-            assert_eq!(outcome(check.clone(), at(2)), Outcome::Failure(Failure::Unreachable), "{check:?}");
+        for (check, address) in checks_at(2, vec![Check::Tcp, ask_udp(), Check::Icmp]) {
+            let outcome = outcome(check.clone(), address);
+            assert_eq!(outcome, Outcome::Failure(Failure::Unreachable), "{check:?} {address}");
         }
     });
 }
@@ -80,8 +101,10 @@ fn a_machine_that_is_off_is_unreachable() {
 #[test]
 fn an_echo_reply_is_healthy() {
     in_namespace(|| {
-        let loopback = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-        assert!(matches!(outcome(Check::Icmp, loopback), Outcome::Success { .. }));
+        for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            let outcome = outcome(Check::Icmp, SocketAddr::new(loopback, 0));
+            assert!(matches!(outcome, Outcome::Success { .. }), "{loopback}: {outcome:?}");
+        }
     });
 }
 
@@ -91,7 +114,7 @@ fn nothing_is_left_of_a_round() {
         let http = tcp_server(Ipv4Addr::LOCALHOST, answer_ok);
         let udp = udp_echo(Ipv4Addr::LOCALHOST);
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let silent = v4(silent.local_addr().unwrap());
+        let silent = silent.local_addr().unwrap();
         let short = Duration::from_millis(2);
         let targets = vec![
             target(get(), http, short, LIMIT),
@@ -99,12 +122,13 @@ fn nothing_is_left_of_a_round() {
             target(ask_udp(), udp, short, LIMIT),
             target(get(), silent, short, short),
             target(Check::Icmp, http, short, LIMIT),
+            target(Check::Icmp, SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 0), short, LIMIT),
         ];
         let rounds = 1000;
         let mut running = Running::start(targets);
         (0..rounds).for_each(|_| drop(running.next()));
         // Sockets in use, and TIME_WAIT, of this thread's network.
-        let sockets = ["tcp", "udp", "raw"]
+        let sockets = ["tcp", "udp", "raw", "tcp6", "udp6", "raw6"]
             .map(|table| std::fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap())
             .join("");
         assert!(sockets.lines().count() < 40, "{rounds} rounds left\n{sockets}");

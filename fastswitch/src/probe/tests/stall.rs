@@ -11,7 +11,7 @@ use super::*;
 use crate::machine::Failure;
 use crate::probe::worker;
 
-const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 72);
+const HERE: [u8; 4] = [127, 0, 0, 72];
 const SHORT: Duration = Duration::from_millis(30);
 /// Long enough to spoil a round of `SHORT`.
 const HOLD_UP: Duration = Duration::from_millis(150);
@@ -28,8 +28,8 @@ fn beside_rounds<F: Future<Output = ()>>(target: Target, test: impl FnOnce(mpsc:
 
 #[test]
 fn a_failed_round_that_was_held_up_does_not_count() {
-    let silent = UdpSocket::bind((HERE, 0)).unwrap();
-    let target = target(ask_udp(), v4(silent.local_addr().unwrap()), SHORT, SHORT);
+    let silent = UdpSocket::bind(SocketAddr::from((HERE, 0))).unwrap();
+    let target = target(ask_udp(), silent.local_addr().unwrap(), SHORT, SHORT);
     beside_rounds(target, async |mut reports| {
         for _ in 0..5 {
             while reports.recv().await.unwrap().outcome != Outcome::Failure(Failure::Timeout) {}
@@ -63,7 +63,7 @@ fn an_answer_that_is_there_wins_over_a_late_deadline() {
 
 #[test]
 fn a_stopped_process_blames_nobody() {
-    let silent = UdpSocket::bind((HERE, 0)).unwrap();
+    let silent = UdpSocket::bind(SocketAddr::from((HERE, 0))).unwrap();
     let mut stopped = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "probe::tests::stall::process_to_be_stopped"])
         .env("FASTSWITCH_TEST_BACKEND", silent.local_addr().unwrap().to_string())
