@@ -2,8 +2,12 @@
 
 #[path = "failover/cold.rs"]
 mod cold;
+#[path = "failover/dsr.rs"]
+mod dsr;
 #[path = "failover/failures.rs"]
 mod failures;
+#[path = "failover/ipv6.rs"]
+mod ipv6;
 #[path = "failover/operator.rs"]
 mod operator;
 #[path = "failover/packets.rs"]
@@ -14,6 +18,13 @@ mod support;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let trials = [packets::trials(), failures::trials(), cold::trials(), operator::trials()];
+    let trials = [
+        packets::trials(),
+        ipv6::trials(),
+        dsr::trials(),
+        failures::trials(),
+        cold::trials(),
+        operator::trials(),
+    ];
     support::scene::run(trials.into_iter().flatten())
 }

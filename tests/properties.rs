@@ -19,11 +19,12 @@ use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use support::{
     arbitrary::{config, damage, segment},
     cases::action,
-    frame::{Frame, icmp},
+    frame::{Address, Frame, icmp},
     gateway::{
-        Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENTS_ARM, Gateway, NAMES_PRIMARY, NAMES_VIP, NEAR_VIP,
-        OWN_ADDRESS, PRIMARY_MAC, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, UNRESOLVED_CLIENT, VIP, WEB_PRIMARY,
-        WEB_STANDBY, WEB_VIP, from_backend, from_client,
+        Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, Gateway, NAMES_PRIMARY, NAMES_VIP,
+        NAMES6_PRIMARY, NAMES6_VIP, NEAR_VIP, OWN_ADDRESS, OWN_ADDRESS6, PRIMARY_MAC, SHARED_VIP,
+        SHARED6_VIP, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, UNRESOLVED_CLIENT, UNRESOLVED_CLIENT6, VIP, VIP6,
+        WEB_PRIMARY, WEB_STANDBY, WEB_VIP, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP, from_backend, from_client,
     },
     model::Model,
     privileged,
@@ -84,25 +85,44 @@ fn check<S: Strategy>(packets: &S, test: impl Fn(S::Value) -> Result<(), TestCas
 
 /// The arm that a frame comes by, the frame, and what it becomes.
 fn to_and_from_services() -> impl Strategy<Value = (Arm, Frame, Frame)> {
-    let client = (CLIENT, 40000);
+    let (client, client6) = ((CLIENT, 40000), (CLIENT6, 40000));
     prop_oneof![
-        segment(client, WEB_VIP, 6).prop_map(|frame| {
-            let out = frame.clone().renamed_destination(WEB_PRIMARY, BACKENDS_ARM, PRIMARY_MAC);
-            (Arm::Clients, from_client(frame), out)
-        }),
-        segment(client, NAMES_VIP, 17).prop_map(|frame| {
-            let out = frame.clone().renamed_destination(NAMES_PRIMARY, BACKENDS_ARM, PRIMARY_MAC);
-            (Arm::Clients, from_client(frame), out)
-        }),
-        segment(WEB_STANDBY, client, 6).prop_map(|frame| {
-            let out = frame.clone().renamed_source(WEB_VIP, CLIENTS_ARM, CLIENT_MAC);
-            (Arm::Backends, from_backend(frame), out)
-        }),
-        segment(NAMES_PRIMARY, client, 17).prop_map(|frame| {
-            let out = frame.clone().renamed_source(NAMES_VIP, CLIENTS_ARM, CLIENT_MAC);
-            (Arm::Backends, from_backend(frame), out)
-        }),
+        to_service(client, WEB_VIP, WEB_PRIMARY, 6),
+        to_service(client, NAMES_VIP, NAMES_PRIMARY, 17),
+        to_service(client6, WEB6_VIP, WEB6_PRIMARY, 6),
+        to_service(client6, NAMES6_VIP, NAMES6_PRIMARY, 17),
+        from_service(client, WEB_VIP, WEB_STANDBY, 6),
+        from_service(client, NAMES_VIP, NAMES_PRIMARY, 17),
+        from_service(client6, WEB6_VIP, WEB6_STANDBY, 6),
+        from_service(client6, NAMES6_VIP, NAMES6_PRIMARY, 17),
+        // In mode `dsr` answers keep their name.
+        from_service(client, SHARED_VIP, SHARED_VIP, 6),
+        from_service(client6, SHARED6_VIP, SHARED6_VIP, 17),
     ]
+}
+
+fn to_service(
+    client: Address,
+    vip: Address,
+    backend: Address,
+    protocol: u8,
+) -> impl Strategy<Value = (Arm, Frame, Frame)> {
+    segment(client, vip, protocol).prop_map(move |frame| {
+        let out = frame.clone().renamed_destination(backend, BACKENDS_ARM, PRIMARY_MAC);
+        (Arm::Clients, from_client(frame), out)
+    })
+}
+
+fn from_service(
+    client: Address,
+    vip: Address,
+    backend: Address,
+    protocol: u8,
+) -> impl Strategy<Value = (Arm, Frame, Frame)> {
+    segment(backend, client, protocol).prop_map(move |frame| {
+        let out = frame.clone().renamed_source(vip, CLIENTS_ARM, CLIENT_MAC);
+        (Arm::Backends, from_backend(frame), out)
+    })
 }
 
 /// Frames to, from and past the services, whole, damaged, and plain noise.
@@ -110,7 +130,24 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
     let (client, lost) = ((CLIENT, 40000), (UNRESOLVED_CLIENT, 40000));
     let echo = (any::<[u8; 4]>(), vec(any::<u8>(), 0..60))
         .prop_map(|(rest, payload)| icmp(CLIENT, VIP, 8, 0, rest, &payload));
-    let frames = prop_oneof![
+    let (client6, lost6) = ((CLIENT6, 40000), (UNRESOLVED_CLIENT6, 40000));
+    let echo6 = (any::<[u8; 4]>(), vec(any::<u8>(), 0..60))
+        .prop_map(|(rest, payload)| icmp(CLIENT6, VIP6, 128, 0, rest, &payload));
+    let frames6 = prop_oneof![
+        to_gateway(segment(client6, WEB6_VIP, 6)),
+        to_gateway(segment(client6, NAMES6_VIP, 17)),
+        to_gateway(segment(lost6, NAMES6_VIP, 17)),
+        to_gateway(segment(client6, SHARED6_VIP, 17)),
+        to_gateway(segment(SHARED6_VIP, client6, 17)),
+        to_gateway(segment(WEB6_PRIMARY, client6, 6)),
+        to_gateway(segment(WEB6_STANDBY, (OWN_ADDRESS6, 50000), 6)),
+        to_gateway(segment(NAMES6_PRIMARY, lost6, 17)),
+        to_gateway(segment(client6, NAMES6_PRIMARY, 17)),
+        to_gateway(echo6.boxed()),
+    ];
+    let frames4 = prop_oneof![
+        to_gateway(segment(client, SHARED_VIP, 6)),
+        to_gateway(segment(SHARED_VIP, client, 6)),
         to_gateway(segment(client, WEB_VIP, 6)),
         to_gateway(segment(client, NAMES_VIP, 17)),
         to_gateway(segment(lost, NAMES_VIP, 17)),
@@ -124,6 +161,7 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         to_gateway(segment(client, NAMES_PRIMARY, 17)),
         to_gateway(echo.boxed()),
     ];
+    let frames = prop_oneof![frames4, frames6];
     let damaged = (frames, vec(damage(), 0..4)).prop_map(|(frame, damage)| {
         let mut bytes = frame.bytes();
         for damage in damage {

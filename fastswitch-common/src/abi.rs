@@ -3,12 +3,14 @@
 //!
 //! A change of any shape changes [`LAYOUT`]; the test `layout_belongs_to_abi` then asks for a new [`ABI`].
 
-use crate::{packet::Macs, reason::REASONS};
+use core::net::SocketAddr;
+
+use crate::{address::Address, packet::Macs, reason::REASONS};
 
 /// First word of the meta map: `fsw1`.
 pub const MAGIC: u32 = 0x6673_7731;
 /// Number of this set of shapes; part of the pin directory's name.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Services that fit (slots of the per-service arrays).
 pub const MAX_SERVICES: u32 = 2048;
@@ -23,6 +25,9 @@ pub const NAME_LEN: usize = 48;
 /// Slot of the counters of packets that belong to no service.
 pub const NO_SERVICE: u32 = MAX_SERVICES;
 
+/// No index into the arrays by backend.
+pub const NO_ROW: u32 = u32::MAX;
+
 /// Marks types whose every byte is initialised and whose every bit pattern is valid.
 ///
 /// # Safety
@@ -33,6 +38,8 @@ pub unsafe trait Plain: Copy + 'static {}
 pub mod map {
     /// One [`super::Meta`].
     pub const META: &str = "META";
+    /// The parts of the program that it jumps to, by [`super::program`].
+    pub const PROGRAMS: &str = "PROGRAMS";
     /// Hash from [`super::Endpoint`] (VIP) to [`super::Service`].
     pub const SERVICES: &str = "SERVICES";
     /// Hash from [`super::Endpoint`] (backend) to [`super::Origin`].
@@ -50,7 +57,7 @@ pub mod map {
     /// LRU hash from [`super::Flow`] (with the VIP's endpoint) to the epoch in which it was opened, kept for connections
     /// opened while another backend drains. Kernel writes.
     pub const OPENED: &str = "OPENED";
-    /// LRU hash from client address to [`super::Hop`], learned from its own packets. Kernel writes.
+    /// LRU hash from client [`crate::address::Address`] to [`super::Hop`], learned from its own packets. Kernel writes.
     pub const CLIENTS: &str = "CLIENTS";
     /// Per-CPU array by slot, plus `NO_SERVICE`, of [`super::Counters`]. Kernel writes.
     pub const COUNTERS: &str = "COUNTERS";
@@ -59,8 +66,9 @@ pub mod map {
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         META,
+        PROGRAMS,
         SERVICES,
         ORIGINS,
         SWITCH,
@@ -76,14 +84,26 @@ pub mod map {
     ];
 }
 
+/// Parts of the program that its entry point jumps to.
+pub mod program {
+    /// Goes on with IPv6.
+    pub const IPV6: u32 = 0;
+    /// How many there are.
+    pub const COUNT: u32 = 1;
+    /// Their names in the object, by number.
+    pub const NAMES: [&str; COUNT as usize] = ["fastswitch_ipv6"];
+}
+
 /// IANA protocol numbers that appear in keys.
 pub mod protocol {
-    /// ICMP; an [`super::Endpoint`] with it and port 0 stands for a VIP's echo.
+    /// ICMP; an [`super::Endpoint`] with it and port 0 stands for a VIP's echo, in either family.
     pub const ICMP: u8 = 1;
     /// TCP.
     pub const TCP: u8 = 6;
     /// UDP.
     pub const UDP: u8 = 17;
+    /// ICMP of IPv6.
+    pub const ICMPV6: u8 = 58;
 }
 
 /// Values of [`Service::on_outage`].
@@ -92,6 +112,14 @@ pub mod on_outage {
     pub const REJECT: u8 = 0;
     /// Silence.
     pub const DROP: u8 = 1;
+}
+
+/// Values of [`Service::mode`]: how packets reach a backend.
+pub mod mode {
+    /// Under the backend's address; replies come back through the gateway.
+    pub const NAT: u8 = 0;
+    /// Under the VIP, which the backend holds too; only the MAC addresses change.
+    pub const DSR: u8 = 1;
 }
 
 /// Says which program made the pins.
@@ -110,18 +138,14 @@ pub struct Meta {
     pub _pad: u32,
 }
 
-/// An address, port and protocol: a VIP or a backend.
+/// An address, port and protocol: a VIP, a backend, or one end of a flow.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// IPv4 address.
-    pub address: [u8; 4],
-    /// Port.
-    pub port: [u8; 2],
-    /// One of [`protocol`].
-    pub protocol: u8,
-    /// Zero.
-    pub _pad: u8,
+    /// IP address.
+    pub address: Address,
+    /// In memory: the port, big-endian; one of [`protocol`]; zero.
+    service: u32,
 }
 
 /// What a VIP endpoint stands for.
@@ -132,39 +156,34 @@ pub struct Service {
     pub slot: u32,
     /// One of [`on_outage`].
     pub on_outage: u8,
+    /// One of [`mode`].
+    pub mode: u8,
     /// Zero.
-    pub _pad: [u8; 3],
+    pub _pad: [u8; 2],
 }
 
-/// What a backend endpoint answers for: the key to rewriting replies.
+/// What a backend endpoint answers for: the key to rewriting replies. In mode `dsr` backends answer as the VIP itself,
+/// which is the endpoint then.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
     /// Slot of the service.
     pub slot: u32,
     /// The VIP that clients know.
-    pub vip: [u8; 4],
-    /// The port that clients know.
-    pub vip_port: [u8; 2],
-    /// Index of the backend within the service.
-    pub backend: u8,
-    /// Zero.
-    pub _pad: u8,
+    pub vip: Endpoint,
+    /// The backend's row, or [`NO_ROW`] if it may be any of the service's.
+    pub row: u32,
 }
 
-/// A backend. Address and port are written before a switch word names the row and stay while one does; the
-/// next hop may change at any time, by one store.
+/// A backend. Its endpoint is written before a switch word names the row and stays while one does; the next hop may
+/// change at any time, by one store.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backend {
-    /// IPv4 address.
-    pub address: [u8; 4],
-    /// Port.
-    pub port: [u8; 2],
-    /// 1 if the row is in use.
-    pub used: u8,
+    /// Where it serves; [`Endpoint::NONE`]: the row is not in use.
+    pub endpoint: Endpoint,
     /// Zero.
-    pub _pad: u8,
+    pub _pad: u32,
     /// A [`crate::word::NextHopWord`].
     pub next_hop: u64,
 }
@@ -185,18 +204,10 @@ pub struct Port {
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flow {
-    /// Client address.
-    pub client: [u8; 4],
-    /// Backend address.
-    pub backend: [u8; 4],
-    /// Client port.
-    pub client_port: [u8; 2],
-    /// Backend port.
-    pub backend_port: [u8; 2],
-    /// One of [`protocol`].
-    pub protocol: u8,
-    /// Zero.
-    pub _pad: [u8; 3],
+    /// The client.
+    pub client: Endpoint,
+    /// What it speaks to.
+    pub server: Endpoint,
 }
 
 /// How a client was last reached by: the reverse of the way its packet came.
@@ -229,6 +240,8 @@ pub struct ServiceInfo {
     pub name: [u8; NAME_LEN],
     /// The VIP endpoint.
     pub endpoint: Endpoint,
+    /// Zero.
+    pub _pad: [u8; 4],
     /// When the active backend became active, in nanoseconds since the Unix epoch.
     pub since: u64,
     /// Until when automation is frozen, in nanoseconds since the Unix epoch; 0: not, `u64::MAX`: until told.
@@ -239,8 +252,10 @@ pub struct ServiceInfo {
     pub used: u8,
     /// Why the active backend is active: a [`cause`].
     pub cause: u8,
+    /// A [`mode`].
+    pub mode: u8,
     /// Zero.
-    pub _pad: [u8; 2],
+    pub _reserved: u8,
 }
 
 /// Values of [`ServiceInfo::cause`].
@@ -288,6 +303,8 @@ pub mod tier {
 // SAFETY: repr(C), explicit padding (the const asserts below), only integers and byte arrays.
 unsafe impl Plain for Meta {}
 // SAFETY: as above.
+unsafe impl Plain for Address {}
+// SAFETY: as above.
 unsafe impl Plain for Endpoint {}
 // SAFETY: as above.
 unsafe impl Plain for Service {}
@@ -332,14 +349,15 @@ pub const LAYOUT: [u16; 12] = [
 
 const _: () = {
     assert!(size::<Meta>() == 40);
-    assert!(size::<Endpoint>() == 8);
+    assert!(size::<Address>() == 16);
+    assert!(size::<Endpoint>() == 20);
     assert!(size::<Service>() == 8);
-    assert!(size::<Origin>() == 12);
-    assert!(size::<Backend>() == 16);
+    assert!(size::<Origin>() == 28);
+    assert!(size::<Backend>() == 32);
     assert!(size::<Port>() == 12);
-    assert!(size::<Flow>() == 16);
+    assert!(size::<Flow>() == 40);
     assert!(size::<Hop>() == 16);
-    assert!(size::<ServiceInfo>() == NAME_LEN as u16 + 32);
+    assert!(size::<ServiceInfo>() == NAME_LEN as u16 + 48);
     assert!(size::<BackendInfo>() == NAME_LEN as u16 + 8);
 };
 
@@ -353,39 +371,68 @@ impl Meta {
 
 impl Backend {
     /// A row not in use.
-    pub const UNUSED: Self = Self { address: [0; 4], port: [0; 2], used: 0, _pad: 0, next_hop: 0 };
+    pub const UNUSED: Self = Self { endpoint: Endpoint::NONE, _pad: 0, next_hop: 0 };
 }
 
 impl Endpoint {
+    /// Of no service and no backend.
+    pub const NONE: Self = Self { address: Address::UNSPECIFIED, service: 0 };
+
     /// An endpoint; `port` in host order.
     #[must_use]
-    pub const fn new(address: [u8; 4], port: u16, protocol: u8) -> Self {
-        Self { address, port: port.to_be_bytes(), protocol, _pad: 0 }
+    pub const fn new(address: Address, port: u16, protocol: u8) -> Self {
+        Self::from_wire(address, port.to_be_bytes(), protocol)
     }
 
-    /// The endpoint as one number; distinct for distinct endpoints, cheap to compare.
+    /// An endpoint; `port` as on the wire.
     #[inline(always)]
     #[must_use]
-    pub const fn bits(self) -> u64 {
-        let [a, b, c, d] = self.address;
-        let [e, f] = self.port;
-        u64::from_ne_bytes([a, b, c, d, e, f, self.protocol, self._pad])
+    pub const fn from_wire(address: Address, port: [u8; 2], protocol: u8) -> Self {
+        Self { address, service: u32::from_ne_bytes([port[0], port[1], protocol, 0]) }
+    }
+
+    /// The port as on the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(&self) -> [u8; 2] {
+        let [a, b, ..] = self.service.to_ne_bytes();
+        [a, b]
+    }
+
+    /// One of [`protocol`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(&self) -> u8 {
+        let [_, _, protocol, _] = self.service.to_ne_bytes();
+        protocol
+    }
+
+    /// Whether it is [`Endpoint::NONE`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.service == 0
+    }
+
+    /// Address and port, for people.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address.into(), u16::from_be_bytes(self.port()))
+    }
+
+    /// A number that differs between endpoints which differ in the end of the address, in the port or in the protocol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn mix(&self) -> u32 {
+        let [.., last] = self.address.words();
+        let bits = last ^ self.service ^ self.service >> 8;
+        bits ^ bits >> 24 ^ bits >> 16
     }
 }
 
-impl Flow {
-    /// The flow between `client` and `backend`.
-    #[inline(always)]
-    #[must_use]
-    pub const fn between(client: Endpoint, backend: Endpoint) -> Self {
-        Self {
-            client: client.address,
-            backend: backend.address,
-            client_port: client.port,
-            backend_port: backend.port,
-            protocol: client.protocol,
-            _pad: [0, 0, 0],
-        }
+impl core::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}/{}", self.socket(), self.protocol())
     }
 }
 
@@ -404,7 +451,7 @@ mod tests {
     #[test]
     fn layout_belongs_to_abi() {
         let counters = 8 * (REASONS as u16 + 2);
-        assert_eq!((ABI, LAYOUT), (1, [8, 8, 12, 16, 12, 16, 16, counters, 80, 56, 2048, 16]));
+        assert_eq!((ABI, LAYOUT), (2, [20, 8, 28, 32, 12, 40, 16, counters, 96, 56, 2048, 16]));
         assert_eq!(REASONS, 32);
     }
 }

@@ -14,11 +14,11 @@ impl Delta {
         Self(self.0 + (!u16::from_ne_bytes(old)) as u64 + u16::from_ne_bytes(new) as u64)
     }
 
-    /// This change, and `old` becoming `new` too. Both lie at an even distance from where the checksum starts.
+    /// This change, and `old` becoming `new` too: words in the machine's byte order, as they lie in memory.
     #[inline(always)]
     #[must_use]
-    pub const fn address(self, old: [u8; 4], new: [u8; 4]) -> Self {
-        Self(self.0 + (!u32::from_ne_bytes(old)) as u64 + u32::from_ne_bytes(new) as u64)
+    pub fn words<const WORDS: usize>(self, old: [u32; WORDS], new: [u32; WORDS]) -> Self {
+        Self(self.0 + sum_of(old.map(|word| !word)) + sum_of(new))
     }
 
     /// The checksum that was `check` before the change.
@@ -44,14 +44,32 @@ impl Delta {
     }
 }
 
-/// The checksum over an even number of bytes, given in any order as words.
+/// Sum over an even number of bytes, given in any order as pairs; for [`finish`].
 #[inline(always)]
 #[must_use]
-pub fn of<const WORDS: usize>(words: [[u8; 2]; WORDS]) -> [u8; 2] {
+pub fn sum<const PAIRS: usize>(pairs: [[u8; 2]; PAIRS]) -> u64 {
+    let mut sum = 0;
+    for pair in pairs {
+        sum += u64::from(u16::from_ne_bytes(pair));
+    }
+    sum
+}
+
+/// Sum over words that lie in memory in the machine's byte order; for [`finish`].
+#[inline(always)]
+#[must_use]
+pub fn sum_of<const WORDS: usize>(words: [u32; WORDS]) -> u64 {
     let mut sum = 0;
     for word in words {
-        sum += u64::from(u16::from_ne_bytes(word));
+        sum += u64::from(word);
     }
+    sum
+}
+
+/// The checksum over everything that has been summed up.
+#[inline(always)]
+#[must_use]
+pub const fn finish(sum: u64) -> [u8; 2] {
     (!fold(sum)).to_ne_bytes()
 }
 
@@ -71,6 +89,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::address::Address;
 
     /// RFC 1071, word by word, as little clever as possible.
     fn full(bytes: &[u8]) -> [u8; 2] {
@@ -93,22 +112,41 @@ mod tests {
             word: [u8; 2],
         ) {
             let check = full(&bytes);
-            let old_address = [bytes[4], bytes[5], bytes[6], bytes[7]];
+            let old_address = Address::v4([bytes[4], bytes[5], bytes[6], bytes[7]]);
             let old_word = [bytes[8], bytes[9]];
             bytes[4..8].copy_from_slice(&address);
             bytes[8..10].copy_from_slice(&word);
-            let delta = Delta::default().address(old_address, address).word(old_word, word);
+            let delta = Delta::default()
+                .words(old_address.words(), Address::v4(address).words())
+                .word(old_word, word);
+            prop_assert_eq!(delta.apply(check), full(&bytes));
+        }
+
+        #[test]
+        fn a_delta_of_long_addresses_agrees_with_full_recomputation(
+            mut bytes in proptest::collection::vec(any::<u8>(), 24..80).prop_filter("a header", |b| b[0] != 0),
+            address: [u8; 16],
+        ) {
+            let (check, old) = (full(&bytes), Address::v6(bytes[4..20].try_into().expect("16 bytes")));
+            bytes[4..20].copy_from_slice(&address);
+            let delta = Delta::default().words(old.words(), Address::v6(address).words());
             prop_assert_eq!(delta.apply(check), full(&bytes));
         }
 
         #[test]
         fn a_sum_of_words_agrees_with_full_recomputation(words: [[u8; 2]; 10]) {
-            prop_assert_eq!(of(words), full(&words.concat()));
+            prop_assert_eq!(finish(sum(words)), full(&words.concat()));
+        }
+
+        #[test]
+        fn a_sum_of_long_words_agrees_with_full_recomputation(address: [u8; 16]) {
+            prop_assert_eq!(finish(sum_of(Address::v6(address).words())), full(&address));
         }
 
         #[test]
         fn udp_never_gets_a_zero_it_did_not_have(check: [u8; 2], old: [u8; 4], new: [u8; 4]) {
-            let after = Delta::default().address(old, new).apply_udp(check);
+            let delta = Delta::default().words(Address::v4(old).words(), Address::v4(new).words());
+            let after = delta.apply_udp(check);
             prop_assert_eq!(after == [0, 0], check == [0, 0]);
         }
     }
@@ -117,7 +155,7 @@ mod tests {
     fn a_udp_checksum_computed_as_zero_is_written_as_ones() {
         // 0x1234 + 0xedcb = 0xffff, whose complement is zero.
         let words = [[0x12, 0x34], [0x00, 0x01]];
-        let check = of(words);
+        let check = finish(sum(words));
         let changed = Delta::default().word([0x00, 0x01], [0xed, 0xcb]);
         assert_eq!(changed.apply(check), [0, 0]);
         assert_eq!(changed.apply_udp(check), [0xff, 0xff]);

@@ -4,10 +4,17 @@
 
 use core::marker::PhantomData;
 
-use network_types::{icmp::Icmpv4Hdr, ip::Ipv4Hdr, tcp::TcpHdr, udp::UdpHdr};
+use network_types::{
+    icmp::Icmpv4Hdr,
+    ip::{Ipv4Hdr, Ipv6Hdr},
+    tcp::TcpHdr,
+    udp::UdpHdr,
+};
 
-/// Offsets beyond any frame. A limit known at compile time lets the verifier see that offsets cannot wrap.
-const MAX_OFFSET: usize = 0xffff;
+/// No header that is of interest lies further from the start. A limit known at compile time lets the verifier see that
+/// offsets cannot wrap; of one that is no power of two the compiler makes no test of bits, which the verifier would not
+/// understand.
+const MAX_OFFSET: usize = 4000;
 
 /// Marks headers that may be read from and written to any bytes.
 ///
@@ -85,12 +92,14 @@ impl Ethernet {
     pub const LEN: usize = size_of::<Self>();
     /// `ether_type` of IPv4.
     pub const IPV4: [u8; 2] = [0x08, 0x00];
+    /// `ether_type` of IPv6.
+    pub const IPV6: [u8; 2] = [0x86, 0xdd];
 
-    /// A header of an IPv4 packet.
+    /// A header between two stations.
     #[inline(always)]
     #[must_use]
-    pub const fn ipv4(macs: Macs) -> Self {
-        Self { macs: macs.to_wire(), ether_type: Self::IPV4 }
+    pub const fn new(macs: Macs, ether_type: [u8; 2]) -> Self {
+        Self { macs: macs.to_wire(), ether_type }
     }
 
     /// The MAC addresses.
@@ -121,7 +130,20 @@ macro_rules! wire {
         unsafe impl Wire for $header {}
     )*};
 }
-wire!(Ethernet, Ipv4Hdr, TcpHdr, UdpHdr, Icmpv4Hdr, [u8; 8]);
+wire!(
+    Ethernet,
+    Ipv4Hdr,
+    Ipv6Hdr,
+    TcpHdr,
+    UdpHdr,
+    Icmpv4Hdr,
+    [u8; 2],
+    [u8; 8],
+    [[u8; 2]; 2],
+    [[u8; 2]; 4],
+    [[u8; 2]; 8],
+    [[u8; 2]; 16]
+);
 
 /// The bytes of one frame, from the Ethernet header on.
 pub struct Packet<'a> {
@@ -221,7 +243,7 @@ mod tests {
         assert_eq!((macs.destination(), macs.source()), (to, from));
         assert_eq!(macs.back(), Macs::new(from, to));
         let mut bytes = [0; 14];
-        *Packet::new(&mut bytes).get_mut::<Ethernet>(0).unwrap() = Ethernet::ipv4(macs);
+        *Packet::new(&mut bytes).get_mut::<Ethernet>(0).unwrap() = Ethernet::new(macs, Ethernet::IPV4);
         assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 0]);
         assert_eq!(Packet::new(&mut bytes).get::<Ethernet>(0).map(Ethernet::macs), Some(macs));
     }

@@ -1,129 +1,268 @@
-//! What a frame carries, as far as the switch is concerned: Ethernet, IPv4 with options, TCP, UDP, ICMP echo.
+//! What a frame carries, as far as the switch is concerned: Ethernet, IPv4 with options, IPv6 with extension headers,
+//! TCP, UDP, echo requests.
 //!
 //! Refuses to interpret anything whose headers do not hold together, and changes nothing.
 
-use network_types::{icmp::Icmpv4Hdr, ip::Ipv4Hdr, tcp::TcpHdr, udp::UdpHdr};
+mod extension;
+
+use network_types::{
+    icmp::Icmpv4Hdr,
+    ip::{Ipv4Hdr, Ipv6Hdr},
+    tcp::TcpHdr,
+    udp::UdpHdr,
+};
 
 use crate::{
     abi::{Endpoint, protocol},
+    address::Address,
     packet::{Ethernet, Packet},
     reason::Reason,
 };
 
 /// `type_` of an ICMP echo request.
 const ECHO_REQUEST: u8 = 8;
-/// Where the IPv4 header starts.
-pub(crate) const IPV4: usize = Ethernet::LEN;
-/// Don't-fragment and the reserved bit, which do not make a fragment; as a mask over the first byte.
-const NO_FRAGMENT_FLAGS: u8 = 0xc0;
+/// `type_` of an ICMPv6 echo request (RFC 4443, 4.1).
+pub(crate) const ECHO_REQUEST_V6: u8 = 128;
+/// Where the IP header starts.
+pub(crate) const IP: usize = Ethernet::LEN;
+/// Where the addresses are in an IPv4 packet.
+pub(crate) const ADDRESSES_V4: usize = 12;
+/// Where the addresses are in an IPv6 packet.
+pub(crate) const ADDRESSES_V6: usize = 8;
+/// Offset and more-fragments; don't-fragment and the reserved bit make no fragment.
+const FRAGMENT: u16 = 0x3fff;
+/// Where data offset and flags are in a TCP header.
+const TCP_FLAGS: usize = 12;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// Version of the Internet Protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
 
 /// Content that may concern the switch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Content {
     /// A whole TCP segment or UDP datagram.
     Segment(Segment),
-    /// An ICMP echo request.
+    /// An echo request.
     Echo(Echo),
     /// Any part of a fragmented packet to this address.
-    Fragment([u8; 4]),
+    Fragment(Address),
 }
 
 /// A whole TCP segment or UDP datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
+    /// What carries it.
+    pub family: Family,
     /// Who sends it.
     pub source: Endpoint,
     /// Whom it is for.
     pub destination: Endpoint,
-    /// Offset of the TCP or UDP header in the frame, in bytes.
-    pub header: usize,
-    /// Length of the IPv4 packet, in bytes.
+    /// Offset of the TCP or UDP header in the frame, in bytes. (Two bytes, so that the verifier sees that it is small.)
+    pub header: u16,
+    /// Length of the IP packet, in bytes.
     pub total_len: u16,
-    /// Time to live, as it arrived.
+    /// Time to live, or hop limit, as it arrived.
     pub ttl: u8,
-    /// Type of service.
+    /// Type of service, or traffic class.
     pub tos: u8,
     /// Whether it may start something: a UDP datagram, or a TCP segment with SYN and neither ACK nor RST.
     pub opens: bool,
 }
 
-/// An ICMP echo request.
+/// An echo request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Echo {
+    /// What carries it.
+    pub family: Family,
     /// Who asks.
-    pub source: [u8; 4],
+    pub source: Address,
     /// Who is asked.
-    pub destination: [u8; 4],
+    pub destination: Address,
     /// Offset of the ICMP header in the frame, in bytes.
-    pub header: usize,
+    pub header: u16,
 }
 
-/// Reads a frame.
+/// What an IP packet carries.
+struct Body {
+    /// One of [`protocol`], or anything else.
+    protocol: u8,
+    /// Offset of its header in the frame, in bytes.
+    header: usize,
+    /// Bytes from there to the end of the IP packet.
+    len: usize,
+}
+
+struct Ports {
+    source: [u8; 2],
+    destination: [u8; 2],
+}
+
+/// Reads the headers of `packet`.
 ///
 /// # Errors
-/// [`Reason::NotOurs`] if it carries nothing of [`Content`] or was sent to a group of stations, [`Reason::Malformed`]
+/// [`Reason::NotOurs`] if it is of no interest or sent to a group of stations, [`Reason::Malformed`]
 /// if it is cut short or contradicts itself.
 #[inline(always)]
 pub fn parse(packet: &Packet<'_>) -> Result<Content, Reason> {
-    let ethernet = packet.get::<Ethernet>(0).ok_or(Reason::Malformed)?;
-    if ethernet.ether_type != Ethernet::IPV4 || ethernet.is_to_a_group() {
-        return Err(Reason::NotOurs);
+    match family(packet)? {
+        Family::V4 => ipv4(packet),
+        Family::V6 => ipv6(packet),
     }
+}
 
-    let ip = packet.get::<Ipv4Hdr>(IPV4).ok_or(Reason::Malformed)?;
+/// The first part of [`parse`], for who has code of its own for each family.
+///
+/// # Errors
+/// As [`parse`].
+#[inline(always)]
+pub fn family(packet: &Packet<'_>) -> Result<Family, Reason> {
+    let ethernet = packet.get::<Ethernet>(0).ok_or(Reason::Malformed)?;
+    match ethernet.ether_type {
+        _ if ethernet.is_to_a_group() => Err(Reason::NotOurs),
+        Ethernet::IPV4 => Ok(Family::V4),
+        Ethernet::IPV6 => Ok(Family::V6),
+        _ => Err(Reason::NotOurs),
+    }
+}
+
+/// The second part of [`parse`], where the first has said IPv4.
+///
+/// # Errors
+/// As [`parse`].
+#[inline(always)]
+pub fn ipv4(packet: &Packet<'_>) -> Result<Content, Reason> {
+    let ip = packet.get::<Ipv4Hdr>(IP).ok_or(Reason::Malformed)?;
     let header_len = usize::from(ip.vihl & 0x0f) * 4;
     let total_len = u16::from_be_bytes(ip.tot_len);
     // What the IPv4 packet holds besides its header; frames may be longer (padding), never shorter.
-    let Some(payload_len) = usize::from(total_len).checked_sub(header_len) else {
+    let Some(len) = usize::from(total_len).checked_sub(header_len) else {
         return Err(Reason::Malformed);
     };
     let contradiction = ip.vihl >> 4 != 4 || header_len < Ipv4Hdr::LEN;
-    if contradiction || IPV4 + usize::from(total_len) > packet.len() {
+    if contradiction || IP + usize::from(total_len) > packet.len() {
         return Err(Reason::Malformed);
     }
 
-    if ip.frags[0] & !NO_FRAGMENT_FLAGS | ip.frags[1] != 0 {
-        return Ok(Content::Fragment(ip.dst_addr));
+    let [a, b, c, d] = *packet.get::<[[u8; 2]; 4]>(IP + ADDRESSES_V4).ok_or(Reason::Malformed)?;
+    let (from, to) = (Address::from_pairs_v4([a, b]), Address::from_pairs_v4([c, d]));
+    if u16::from_be_bytes(ip.frags) & FRAGMENT != 0 {
+        return Ok(Content::Fragment(to));
     }
 
-    let header = IPV4 + header_len;
-    let (ports, opens) = match ip.proto {
-        protocol::TCP => {
-            let tcp = packet.get::<TcpHdr>(header).ok_or(Reason::Malformed)?;
-            let tcp_len = usize::from(tcp.doff()) * 4;
-            if tcp_len < TcpHdr::LEN || tcp_len > payload_len {
-                return Err(Reason::Malformed);
-            }
-            ([tcp.source, tcp.dest], tcp.syn() != 0 && tcp.ack() == 0 && tcp.rst() == 0)
-        }
-        protocol::UDP => {
-            let udp = packet.get::<UdpHdr>(header).ok_or(Reason::Malformed)?;
-            let udp_len = usize::from(u16::from_be_bytes(udp.len));
-            if udp_len < UdpHdr::LEN || udp_len > payload_len {
-                return Err(Reason::Malformed);
-            }
-            ([udp.src, udp.dst], true)
-        }
-        protocol::ICMP => {
-            let icmp = packet.get::<Icmpv4Hdr>(header).ok_or(Reason::Malformed)?;
-            if payload_len < Icmpv4Hdr::LEN {
-                return Err(Reason::Malformed);
-            }
-            if icmp.type_ != ECHO_REQUEST || icmp.code != 0 {
-                return Err(Reason::NotOurs);
-            }
-            return Ok(Content::Echo(Echo { source: ip.src_addr, destination: ip.dst_addr, header }));
-        }
-        _ => return Err(Reason::NotOurs),
-    };
-
+    let body = Body { protocol: ip.proto, header: IP + header_len, len };
+    if body.protocol == protocol::ICMP {
+        return echo(packet, &body, Family::V4, from, to);
+    }
+    let (ports, opens) = transport(packet, &body)?;
     Ok(Content::Segment(Segment {
-        source: Endpoint { address: ip.src_addr, port: ports[0], protocol: ip.proto, _pad: 0 },
-        destination: Endpoint { address: ip.dst_addr, port: ports[1], protocol: ip.proto, _pad: 0 },
-        header,
+        family: Family::V4,
+        source: Endpoint::from_wire(from, ports.source, body.protocol),
+        destination: Endpoint::from_wire(to, ports.destination, body.protocol),
+        header: body.header as u16,
         total_len,
         ttl: ip.ttl,
         tos: ip.tos,
         opens,
     }))
+}
+
+/// The second part of [`parse`], where the first has said IPv6.
+///
+/// # Errors
+/// As [`parse`].
+#[inline(always)]
+pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
+    let ip = packet.get::<Ipv6Hdr>(IP).ok_or(Reason::Malformed)?;
+    let payload_len = u16::from_be_bytes(ip.payload_len);
+    let total_len = Ipv6Hdr::LEN + usize::from(payload_len);
+    if ip.vcf[0] >> 4 != 6 || IP + total_len > packet.len() {
+        return Err(Reason::Malformed);
+    }
+
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] =
+        *packet.get::<[[u8; 2]; 16]>(IP + ADDRESSES_V6).ok_or(Reason::Malformed)?;
+    let from = Address::from_pairs_v6([a, b, c, d, e, f, g, h]);
+    let to = Address::from_pairs_v6([i, j, k, l, m, n, o, p]);
+    // Such an address on the wire is none of IPv4's (RFC 4291, 2.5.5.2), and must not be taken for one.
+    if from.is_v4() || to.is_v4() {
+        return Err(Reason::NotOurs);
+    }
+    let body = match ip.next_hdr {
+        protocol::TCP | protocol::UDP | protocol::ICMPV6 => {
+            Body { protocol: ip.next_hdr, header: IP + Ipv6Hdr::LEN, len: usize::from(payload_len) }
+        }
+        first => match extension::walk(packet, first, IP + total_len)? {
+            Some(body) => body,
+            None => return Ok(Content::Fragment(to)),
+        },
+    };
+    if body.protocol == protocol::ICMPV6 {
+        return echo(packet, &body, Family::V6, from, to);
+    }
+    let (ports, opens) = transport(packet, &body)?;
+    Ok(Content::Segment(Segment {
+        family: Family::V6,
+        source: Endpoint::from_wire(from, ports.source, body.protocol),
+        destination: Endpoint::from_wire(to, ports.destination, body.protocol),
+        header: body.header as u16,
+        // More than a u16 holds is a jumbogram (RFC 2675), whose payload length is zero.
+        total_len: total_len as u16,
+        ttl: ip.hop_limit,
+        tos: ip.vcf[0] << 4 | ip.vcf[1] >> 4,
+        opens,
+    }))
+}
+
+/// Ports of a TCP segment or UDP datagram, and whether it may start something.
+#[inline(always)]
+fn transport(packet: &Packet<'_>, body: &Body) -> Result<(Ports, bool), Reason> {
+    if !matches!(body.protocol, protocol::TCP | protocol::UDP) {
+        return Err(Reason::NotOurs);
+    }
+    // Both begin alike. Read in one place: the compiler would make one of two anyway, by pointers that the verifier
+    // does not follow.
+    let start = packet.get::<UdpHdr>(body.header).ok_or(Reason::Malformed)?;
+    let ports = Ports { source: start.src, destination: start.dst };
+    let (least, len, opens) = if body.protocol == protocol::TCP {
+        packet.get::<TcpHdr>(body.header).ok_or(Reason::Malformed)?;
+        let [offset, flags] = *packet.get::<[u8; 2]>(body.header + TCP_FLAGS).ok_or(Reason::Malformed)?;
+        (TcpHdr::LEN, usize::from(offset >> 4) * 4, flags & (SYN | RST | ACK) == SYN)
+    } else {
+        (UdpHdr::LEN, usize::from(u16::from_be_bytes(start.len)), true)
+    };
+    if len < least || len > body.len {
+        return Err(Reason::Malformed);
+    }
+    Ok((ports, opens))
+}
+
+#[inline(always)]
+fn echo(
+    packet: &Packet<'_>,
+    body: &Body,
+    family: Family,
+    source: Address,
+    destination: Address,
+) -> Result<Content, Reason> {
+    let icmp = packet.get::<Icmpv4Hdr>(body.header).ok_or(Reason::Malformed)?;
+    if body.len < Icmpv4Hdr::LEN {
+        return Err(Reason::Malformed);
+    }
+    let request = match family {
+        Family::V4 => ECHO_REQUEST,
+        Family::V6 => ECHO_REQUEST_V6,
+    };
+    if icmp.type_ != request || icmp.code != 0 {
+        return Err(Reason::NotOurs);
+    }
+    Ok(Content::Echo(Echo { family, source, destination, header: body.header as u16 }))
 }

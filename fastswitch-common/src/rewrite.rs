@@ -1,15 +1,20 @@
-//! Sends a segment on under another address: new source or destination, one less TTL, new MAC addresses, and
-//! every checksum that covers them.
+//! Sends a segment on: under another address, one hop further, or as it is to another station; with every checksum
+//! that covers what changes.
 //!
 //! Refuses to decide where to; works on segments that [`crate::parse`] found whole.
 
-use network_types::{ip::Ipv4Hdr, tcp::TcpHdr, udp::UdpHdr};
+use network_types::{
+    ip::{Ipv4Hdr, Ipv6Hdr},
+    tcp::TcpHdr,
+    udp::UdpHdr,
+};
 
 use crate::{
-    abi::protocol,
+    abi::{Endpoint, protocol},
+    address::Address,
     checksum::Delta,
     packet::{Ethernet, Macs, Packet},
-    parse::{IPV4, Segment},
+    parse::{ADDRESSES_V4, ADDRESSES_V6, Family, IP, Segment},
 };
 
 /// Which end of a segment is renamed.
@@ -21,35 +26,37 @@ pub enum End {
     Destination,
 }
 
-/// Renames one `end` of `segment` to `address` and `port` and addresses the frame by `macs`.
+/// Addresses the frame by `macs` and leaves the packet as it is.
 ///
-/// `None` if the packet is not the one that `segment` was read from; it is of no use then.
+/// `None` if the packet is not the one that a segment was read from; it is of no use then.
+#[inline(always)]
+#[must_use]
+pub fn hand_over(packet: &mut Packet<'_>, macs: Macs) -> Option<()> {
+    packet.get_mut::<Ethernet>(0)?.set_macs(macs);
+    Some(())
+}
+
+/// Renames one `end` of `segment` to the address and port of `name`, which is of its family, takes one from its TTL and
+/// addresses the frame by `macs`. `None` as in [`hand_over`].
 #[inline(always)]
 #[must_use]
 pub fn rename(
     packet: &mut Packet<'_>,
     segment: &Segment,
     end: End,
-    address: [u8; 4],
-    port: [u8; 2],
+    name: Endpoint,
     macs: Macs,
 ) -> Option<()> {
-    packet.get_mut::<Ethernet>(0)?.set_macs(macs);
-
-    let ip = packet.get_mut::<Ipv4Hdr>(IPV4)?;
-    let old = match end {
-        End::Source => core::mem::replace(&mut ip.src_addr, address),
-        End::Destination => core::mem::replace(&mut ip.dst_addr, address),
+    hand_over(packet, macs)?;
+    let addresses = match segment.family {
+        Family::V4 => ipv4(packet, end, name.address)?,
+        Family::V6 => ipv6(packet, end, name.address)?,
     };
-    let ttl = ip.ttl.checked_sub(1)?;
-    let addresses = Delta::default().address(old, address);
-    ip.check = addresses.word([ip.ttl, ip.proto], [ttl, ip.proto]).apply(ip.check);
-    ip.ttl = ttl;
-
+    let port = name.port();
     // The address counts in the transport checksum too, by its pseudo header.
-    match segment.source.protocol {
+    match segment.source.protocol() {
         protocol::TCP => {
-            let tcp = packet.get_mut::<TcpHdr>(segment.header)?;
+            let tcp = packet.get_mut::<TcpHdr>(usize::from(segment.header))?;
             let old = match end {
                 End::Source => core::mem::replace(&mut tcp.source, port),
                 End::Destination => core::mem::replace(&mut tcp.dest, port),
@@ -57,7 +64,7 @@ pub fn rename(
             tcp.check = addresses.word(old, port).apply(tcp.check);
         }
         protocol::UDP => {
-            let udp = packet.get_mut::<UdpHdr>(segment.header)?;
+            let udp = packet.get_mut::<UdpHdr>(usize::from(segment.header))?;
             let old = match end {
                 End::Source => core::mem::replace(&mut udp.src, port),
                 End::Destination => core::mem::replace(&mut udp.dst, port),
@@ -67,4 +74,33 @@ pub fn rename(
         _ => return None,
     }
     Some(())
+}
+
+/// Changes an IPv4 header; gives what the change of the address does to checksums.
+#[inline(always)]
+fn ipv4(packet: &mut Packet<'_>, end: End, address: Address) -> Option<Delta> {
+    let at = match end {
+        End::Source => IP + ADDRESSES_V4,
+        End::Destination => IP + ADDRESSES_V4 + 4,
+    };
+    let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 2]>(at)?, address.pairs_v4());
+    let delta = Delta::default().words([Address::from_pairs_v4(old).words()[3]], [address.words()[3]]);
+    let ip = packet.get_mut::<Ipv4Hdr>(IP)?;
+    let ttl = ip.ttl.checked_sub(1)?;
+    ip.check = delta.word([ip.ttl, ip.proto], [ttl, ip.proto]).apply(ip.check);
+    ip.ttl = ttl;
+    Some(delta)
+}
+
+/// Changes an IPv6 header, as [`ipv4`] does.
+#[inline(always)]
+fn ipv6(packet: &mut Packet<'_>, end: End, address: Address) -> Option<Delta> {
+    let at = match end {
+        End::Source => IP + ADDRESSES_V6,
+        End::Destination => IP + ADDRESSES_V6 + 16,
+    };
+    let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 8]>(at)?, address.pairs_v6());
+    let ip = packet.get_mut::<Ipv6Hdr>(IP)?;
+    ip.hop_limit = ip.hop_limit.checked_sub(1)?;
+    Some(Delta::default().words(Address::from_pairs_v6(old).words(), address.words()))
 }

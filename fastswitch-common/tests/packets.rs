@@ -6,13 +6,13 @@ use fastswitch_common::{
     abi::Endpoint,
     answer::{self, Unreachable},
     packet::{Macs, Packet},
-    parse::{Content, Segment, parse},
-    rewrite::{End, rename},
+    parse::{Content, Family, Segment, parse},
+    rewrite::{End, hand_over, rename},
 };
 use proptest::prelude::*;
 use support::{
     arbitrary::{config, damage, segment},
-    frame::{Address, Body, Frame, icmp, tcp},
+    frame::{Address, Body, Frame, icmp, tcp, v4, v6},
 };
 
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
@@ -23,22 +23,36 @@ mod support {
 }
 
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packets.regressions");
-const CLIENT: Address = ([10, 1, 0, 10], 40000);
-const VIP: Address = ([10, 1, 0, 100], 80);
-const BACKEND: Address = ([10, 2, 0, 10], 8080);
+/// Client, VIP, backend; of each family.
+type Trio = [Address; 3];
+const V4: Trio = [(v4([10, 1, 0, 10]), 40000), (v4([10, 1, 0, 100]), 80), (v4([10, 2, 0, 10]), 8080)];
+const V6: Trio = [(v6(1, 0x10), 40000), (v6(1, 0x100), 80), (v6(2, 0x10), 8080)];
 const FROM: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const TO: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const MACS: Macs = Macs::new(TO, FROM);
 /// Bytes around a packet that nobody may touch.
 const GUARD: usize = 64;
 
-fn frames() -> impl Strategy<Value = Frame> {
-    prop_oneof![segment(CLIENT, VIP, 6), segment(CLIENT, VIP, 17)]
+fn trio() -> impl Strategy<Value = Trio> {
+    prop_oneof![Just(V4), Just(V6)]
+}
+
+/// A segment from client to VIP, with whom it is between.
+fn segments(protocol: u8) -> impl Strategy<Value = (Trio, Frame)> {
+    trio().prop_flat_map(move |trio| (Just(trio), segment(trio[0], trio[1], protocol)))
+}
+
+fn frames() -> impl Strategy<Value = (Trio, Frame)> {
+    prop_oneof![segments(6), segments(17)]
+}
+
+fn endpoint((address, port): Address, protocol: u8) -> Endpoint {
+    Endpoint::new(address.into(), port, protocol)
 }
 
 /// Any bytes: random ones, and frames with some damage.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    let damaged = (frames(), prop::collection::vec(damage(), 0..4)).prop_map(|(frame, damage)| {
+    let damaged = (frames(), prop::collection::vec(damage(), 0..4)).prop_map(|((_, frame), damage)| {
         let mut bytes = frame.bytes();
         for damage in damage {
             damage.apply(&mut bytes, 1);
@@ -80,24 +94,34 @@ proptest! {
         let (content, _) = guarded(&bytes, 0, |packet| parse(packet));
         let Ok(Content::Segment(segment)) = content else { return Ok(()) };
         prop_assume!(segment.ttl > 1);
-        let payload = segment.header + if segment.source.protocol == 6 { 20 } else { 8 };
+        let header = usize::from(segment.header);
+        let payload = header + if segment.source.protocol() == 6 { 20 } else { 8 };
+        let ([.., backend], fixed) = match segment.family {
+            Family::V4 => (V4, 34),
+            Family::V6 => (V6, 54),
+        };
+        let name = endpoint(backend, segment.source.protocol());
         for end in [End::Source, End::Destination] {
             let (done, after) = guarded(&bytes, 0x5a, |packet| {
-                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), MACS)
+                rename(packet, &segment, end, name, MACS)
             });
             prop_assert_eq!(done, Some(()));
             prop_assert_eq!(&after[payload..], &bytes[payload..]);
-            prop_assert_eq!(&after[34..segment.header], &bytes[34..segment.header], "options");
+            prop_assert_eq!(&after[fixed..header], &bytes[fixed..header], "options");
         }
+        let (done, after) = guarded(&bytes, 0x5a, |packet| hand_over(packet, MACS));
+        prop_assert_eq!(done, Some(()));
+        prop_assert_eq!(&after[..12], &[TO, FROM].concat()[..]);
+        prop_assert_eq!(&after[12..], &bytes[12..]);
     }
 
     #[test]
-    fn a_segment_is_read_as_it_was_built(frame in frames()) {
+    fn a_segment_is_read_as_it_was_built(([client, vip, _], frame) in frames()) {
         let segment = read(&frame.bytes());
         let protocol = if let Body::Tcp { .. } = frame.body { 6 } else { 17 };
-        prop_assert_eq!(segment.source, Endpoint::new(CLIENT.0, CLIENT.1, protocol));
-        prop_assert_eq!(segment.destination, Endpoint::new(VIP.0, VIP.1, protocol));
-        prop_assert_eq!(segment.header, 34 + frame.options.len());
+        prop_assert_eq!(segment.source, endpoint(client, protocol));
+        prop_assert_eq!(segment.destination, endpoint(vip, protocol));
+        prop_assert_eq!(usize::from(segment.header), 14 + frame.header_len());
         prop_assert_eq!(usize::from(segment.total_len), frame.packet().len());
         prop_assert_eq!((segment.ttl, segment.tos), (frame.ttl, frame.tos));
         prop_assert_eq!(segment.opens, match frame.body {
@@ -107,15 +131,15 @@ proptest! {
     }
 
     #[test]
-    fn a_renamed_segment_is_the_one_built_under_the_new_name(frame in frames()) {
+    fn a_renamed_segment_is_the_one_built_under_the_new_name(([.., backend], frame) in frames()) {
         let bytes = frame.bytes();
         let segment = read(&bytes);
         for (end, expected) in [
-            (End::Source, frame.clone().renamed_source(BACKEND, FROM, TO)),
-            (End::Destination, frame.renamed_destination(BACKEND, FROM, TO)),
+            (End::Source, frame.clone().renamed_source(backend, FROM, TO)),
+            (End::Destination, frame.renamed_destination(backend, FROM, TO)),
         ] {
             let (done, after) = guarded(&bytes, 0, |packet| {
-                rename(packet, &segment, end, BACKEND.0, BACKEND.1.to_be_bytes(), MACS)
+                rename(packet, &segment, end, endpoint(backend, segment.source.protocol()), MACS)
             });
             prop_assert_eq!(done, Some(()));
             prop_assert_eq!(after, expected.bytes());
@@ -123,11 +147,11 @@ proptest! {
     }
 
     #[test]
-    fn a_reset_refuses_the_whole_segment(frame in segment(CLIENT, VIP, 6)) {
+    fn a_reset_refuses_the_whole_segment(([client, vip, _], frame) in segments(6)) {
         let frame = frame.macs(FROM, TO);
         let Body::Tcp { seq: theirs, flags, payload, .. } = &frame.body else { panic!("not TCP") };
         let length = payload.len() as u32 + u32::from(flags >> 1 & 1) + u32::from(flags & 1);
-        let expected = tcp(VIP, CLIENT, 0x14, b"").macs(TO, FROM).with(|reset| {
+        let expected = tcp(vip, client, 0x14, b"").macs(TO, FROM).with(|reset| {
             if let Body::Tcp { seq, ack, window, .. } = &mut reset.body {
                 (*seq, *ack, *window) = (0, theirs.wrapping_add(length), 0);
             }
@@ -135,18 +159,21 @@ proptest! {
         let segment = read(&frame.bytes());
         let (done, after) = guarded(&frame.bytes(), 0, |packet| answer::reset(packet, &segment));
         prop_assert_eq!(done, Some(()));
-        prop_assert_eq!(&after[..answer::RESET_LEN], &expected.bytes()[..]);
+        prop_assert_eq!(&after[..answer::reset_len(segment.family)], &expected.bytes()[..]);
     }
 
     #[test]
-    fn an_unreachable_quotes_what_it_refuses(frame in segment(CLIENT, VIP, 17)) {
+    fn an_unreachable_quotes_what_it_refuses(([client, vip, _], frame) in segments(17)) {
         let frame = frame.macs(FROM, TO);
         let segment = read(&frame.bytes());
-        let quoted = &frame.packet()[..28 + frame.options.len()];
-        let expected = icmp(VIP.0, CLIENT.0, 3, 3, [0; 4], quoted).macs(TO, FROM);
+        let quoted = frame.header_len() + 8;
+        let (type_, code, quoted) =
+            if frame.from.is_ipv4() { (3, 3, quoted) } else { (1, 4, quoted.min(128)) };
+        let quoted = &frame.packet()[..quoted];
+        let expected = icmp(vip.0, client.0, type_, code, [0; 4], quoted).macs(TO, FROM);
         let (answer, _) = guarded(&frame.bytes(), 0, |packet| Unreachable::read(packet, &segment));
         let answer = answer.expect("a whole datagram");
-        let grown = [&[0xee; Unreachable::GROWTH][..], &frame.bytes()].concat();
+        let grown = [&vec![0xee; answer.growth()], &frame.bytes()[..]].concat();
         let (done, after) = guarded(&grown, 0, |packet| answer.write(packet));
         prop_assert_eq!(done, Some(()));
         prop_assert_eq!(&after[..answer.frame_len()], &expected.bytes()[..]);
@@ -157,9 +184,11 @@ proptest! {
         rest: [u8; 4],
         payload in prop::collection::vec(any::<u8>(), 0..100),
         ttl: u8,
+        [(client, _), (vip, _), _] in trio(),
     ) {
-        let ask = icmp(CLIENT.0, VIP.0, 8, 0, rest, &payload).macs(FROM, TO).with(|frame| frame.ttl = ttl);
-        let expected = icmp(VIP.0, CLIENT.0, 0, 0, rest, &payload).macs(TO, FROM);
+        let (request, reply) = if vip.is_ipv4() { (8, 0) } else { (128, 129) };
+        let ask = icmp(client, vip, request, 0, rest, &payload).macs(FROM, TO).with(|frame| frame.ttl = ttl);
+        let expected = icmp(vip, client, reply, 0, rest, &payload).macs(TO, FROM);
         let (done, after) = guarded(&ask.bytes(), 0, |packet| {
             let Ok(Content::Echo(echo)) = parse(packet) else { panic!("no echo request") };
             answer::echo(packet, &echo)
@@ -172,14 +201,17 @@ proptest! {
 /// Answers and renames of a packet that is not the one that was parsed fail, instead of reaching outside.
 #[test]
 fn a_shorter_packet_than_the_parsed_one_is_refused() {
-    let frame = tcp(CLIENT, VIP, 0x02, b"data").with(|frame| frame.options = vec![1; 40]).bytes();
-    let segment = read(&frame);
-    for len in 0..segment.header + 20 {
-        let (renamed, _) = guarded(&frame[..len], 0, |packet| {
-            rename(packet, &segment, End::Source, BACKEND.0, [0, 1], MACS)
-        });
-        assert_eq!(renamed, None, "{len} bytes");
-        let (answered, _) = guarded(&frame[..len], 0, |packet| answer::reset(packet, &segment));
-        assert_eq!(answered, None, "{len} bytes");
+    for [client, vip, backend] in [V4, V6] {
+        let frame = tcp(client, vip, 0x02, b"data").with(|frame| frame.options = vec![1; 40]).bytes();
+        let segment = read(&frame);
+        let least = usize::from(segment.header) + 20;
+        for len in 0..least {
+            let (renamed, _) = guarded(&frame[..len], 0, |packet| {
+                rename(packet, &segment, End::Source, endpoint(backend, 6), MACS)
+            });
+            assert_eq!(renamed, None, "{len} bytes");
+            let (answered, _) = guarded(&frame[..len], 0, |packet| answer::reset(packet, &segment));
+            assert_eq!(answered, None, "{len} bytes");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
+    bindings::xdp_md,
     helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
     programs::XdpContext,
 };
@@ -12,9 +13,16 @@ use fastswitch_common::packet::Packet;
 /// There must be one at a time: [`grow_front`] and [`truncate`] take away the one they make useless.
 #[inline(always)]
 pub(crate) fn packet(ctx: &XdpContext) -> Packet<'_> {
-    // SAFETY: the kernel keeps these bytes for this run of the program, until the packet is resized; it leaves an even
-    // number of bytes of headroom.
-    unsafe { Packet::from_raw(ctx.data() as *mut u8, ctx.data_end() as *mut u8) }
+    let md = ctx.as_ptr().cast::<xdp_md>();
+    // Volatile: otherwise LLVM loads for a function, in its caller, what the function would load first, and passes it on as
+    // numbers, which are no pointers to the verifier any more.
+    // SAFETY: a valid context. The kernel keeps these bytes for this run of the program, until the packet is resized; it
+    // leaves an even number of bytes of headroom.
+    unsafe {
+        let start = (&raw const (*md).data).read_volatile();
+        let end = (&raw const (*md).data_end).read_volatile();
+        Packet::from_raw(start as usize as *mut u8, end as usize as *mut u8)
+    }
 }
 
 /// Length of the frame as it is now, in bytes.

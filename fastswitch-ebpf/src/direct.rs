@@ -3,26 +3,25 @@
 use core::ptr;
 
 use fastswitch_common::{
-    abi::{self, Flow, Origin},
+    abi::{Flow, Origin},
     parse::Segment,
-    reason::Reason,
 };
 
 use crate::{
     maps::{DIRECT, DIRECT_SEEN},
-    verdict::Verdict,
+    scratch,
 };
 
-/// Remembers the flow of `segment` to the backend `origin` and lets it pass.
-#[inline(always)]
-pub(crate) fn remember(segment: &Segment, origin: &Origin) -> Verdict {
-    let flow = Flow::between(segment.source, segment.destination);
+/// Remembers the flow of `segment` to the backend `origin`.
+#[inline(never)]
+pub(crate) fn remember(segment: &Segment, origin: &Origin) {
+    let flow = Flow { client: segment.source, server: segment.destination };
     // Looking an entry up makes it young again.
     if DIRECT.get_ptr(flow).is_none() {
         // Failure means that this flow's replies are taken for the service's; there is no better answer to a full table.
         let _ = DIRECT.insert(flow, 1, 0);
     }
-    if let Some(seen) = DIRECT_SEEN.get_ptr_mut(abi::row(origin.slot, origin.backend)) {
+    if let Some(seen) = DIRECT_SEEN.get_ptr_mut(origin.row) {
         // SAFETY: in bounds; an aligned word, written whole, and only ever from zero to one.
         unsafe {
             if ptr::read_volatile(seen) == 0 {
@@ -30,5 +29,25 @@ pub(crate) fn remember(segment: &Segment, origin: &Origin) -> Verdict {
             }
         }
     }
-    Verdict::stays(origin.slot, Reason::Direct)
+}
+
+/// Whether `segment` of the backend `origin` answers such a flow.
+#[inline(always)]
+pub(crate) fn is_answer(segment: &Segment, origin: &Origin) -> bool {
+    let seen = DIRECT_SEEN.get(origin.row).is_some_and(|seen| *seen != 0);
+    seen && scratch::copy(segment).is_some_and(answers)
+}
+
+#[inline(never)]
+fn answers(segment: &Segment) -> bool {
+    DIRECT.get_ptr(Flow { client: segment.destination, server: segment.source }).is_some()
+}
+
+/// A flow to a VIP supersedes one of the same client port to the own address of the backend in `row`.
+#[inline(always)]
+pub(crate) fn forget(flow: &Flow, row: u32) {
+    if DIRECT_SEEN.get(row).is_some_and(|seen| *seen != 0) {
+        // Nothing to forget is the usual case.
+        let _ = DIRECT.remove(flow);
+    }
 }

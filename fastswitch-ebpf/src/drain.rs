@@ -12,13 +12,13 @@ use fastswitch_common::{
 use crate::maps::OPENED;
 
 /// The backend for a packet of a service whose `active` backend has taken over from a draining one.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn backend(segment: &Segment, word: SwitchWord, active: u8, draining: u8) -> u8 {
     // Datagrams belong to no connection.
-    if segment.source.protocol != protocol::TCP {
+    if segment.source.protocol() != protocol::TCP {
         return active;
     }
-    let flow = Flow::between(segment.source, segment.destination);
+    let flow = Flow { client: segment.source, server: segment.destination };
     if segment.opens {
         // Without room the connection would be taken for an old one and reset: as without a drain.
         let _ = OPENED.insert(flow, word.epoch(), 0);

@@ -15,15 +15,16 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use fastswitch_common::{
-    abi::{Endpoint, Hop},
+    abi::Hop,
     packet::Macs,
-    parse::Segment,
+    parse::{Family, Segment},
     reason::Reason,
 };
 
 use crate::ctx;
 
 const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 /// Length of the kernel's parameters in words.
 const WORDS: usize = size_of::<Params>() / 8;
 const _: () = assert!(size_of::<Params>() == 8 * WORDS && align_of::<Params>() <= 8);
@@ -36,21 +37,17 @@ const _: () = assert!(MACS == 8 * WORDS - 12 && offset_of!(Params, dmac) == MACS
 pub(crate) struct Way {
     /// Where to.
     pub(crate) hop: Hop,
-    /// Length in bytes of an IPv4 packet that fits, at least the one asked about.
+    /// Length in bytes of an IP packet that fits, at least the one asked about.
     pub(crate) fits: u16,
 }
 
-/// The way of `segment`, were it from `source` to `destination`.
+/// The way of `segment`, as it will be sent.
 ///
 /// # Errors
 /// The reason that stands for the kernel's refusal.
-#[inline(always)]
-pub(crate) fn route(
-    ctx: &XdpContext,
-    segment: &Segment,
-    source: Endpoint,
-    destination: Endpoint,
-) -> Result<Way, Reason> {
+#[inline(never)]
+pub(crate) fn route(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
+    let (source, destination) = (&segment.source, &segment.destination);
     let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
     for word in 0..WORDS {
         // Word by word: LLVM makes a plainer zeroing into a call that writes byte by byte.
@@ -59,14 +56,25 @@ pub(crate) fn route(
     }
     // SAFETY: initialised, as long and as aligned as the parameters, which are made of integers.
     let params = unsafe { &mut *words.as_mut_ptr().cast::<Params>() };
-    params.family = AF_INET;
-    params.l4_protocol = segment.source.protocol;
-    params.sport = u16::from_ne_bytes(source.port);
-    params.dport = u16::from_ne_bytes(destination.port);
+    params.l4_protocol = segment.source.protocol();
+    params.sport = u16::from_ne_bytes(source.port());
+    params.dport = u16::from_ne_bytes(destination.port());
     params.__bindgen_anon_1.tot_len = segment.total_len;
-    params.__bindgen_anon_2.tos = segment.tos;
-    params.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(source.address);
-    params.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(destination.address);
+    match segment.family {
+        Family::V4 => {
+            let ([.., source], [.., destination]) = (source.address.words(), destination.address.words());
+            params.family = AF_INET;
+            params.__bindgen_anon_2.tos = segment.tos;
+            params.__bindgen_anon_3.ipv4_src = source;
+            params.__bindgen_anon_4.ipv4_dst = destination;
+        }
+        Family::V6 => {
+            params.family = AF_INET6;
+            params.__bindgen_anon_2.flowinfo = (u32::from(segment.tos) << 20).to_be();
+            params.__bindgen_anon_3.ipv6_src = source.address.words();
+            params.__bindgen_anon_4.ipv6_dst = destination.address.words();
+        }
+    }
     params.ifindex = ctx::ingress(ctx);
 
     // SAFETY: a valid context and parameters of the size given.
@@ -89,7 +97,8 @@ pub(crate) fn route(
     };
     // Every answer to a heartbeat of the gateway is one that the FIB does not forward.
     if reason as u8 != Reason::FibNotForwarded as u8 {
-        debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source.address, destination.address, answer);
+        let (source, destination) = (source.address.octets(), destination.address.octets());
+        debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source, destination, answer);
     }
     Err(reason)
 }

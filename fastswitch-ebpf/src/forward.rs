@@ -4,7 +4,8 @@ use core::ptr;
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{self, Backend, Endpoint, Flow, Hop, Service},
+    abi::{self, Backend, Flow, Hop, Service},
+    address::Address,
     packet::{Ethernet, Macs, Packet},
     parse::Segment,
     reason::Reason,
@@ -13,9 +14,9 @@ use fastswitch_common::{
 };
 
 use crate::{
-    ctx, drain, fib,
-    maps::{BACKENDS, CLIENTS, DIRECT, DIRECT_SEEN, PORTS, SWITCH},
-    outage,
+    ctx, direct, drain, fib,
+    maps::{BACKENDS, CLIENTS, PORTS, SWITCH},
+    outage, scratch,
     verdict::Verdict,
 };
 
@@ -30,11 +31,18 @@ pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, s
     let word = unsafe { ptr::read_volatile(word) };
     let backend = match (word.active(), word.draining()) {
         (Some(active), None) if !(segment.opens && word.outage()) => active,
-        (Some(active), Some(draining)) => drain::backend(segment, word, active, draining),
-        _ if segment.opens => return outage::answer(ctx, packet, segment, service),
+        (Some(active), Some(draining)) => match scratch::copy(segment) {
+            Some(segment) => drain::backend(segment, word, active, draining),
+            None => return Verdict::stays(slot, Reason::Impossible),
+        },
+        _ if segment.opens => {
+            let reason =
+                scratch::copy(segment).map(|segment| outage::answer(ctx, segment, service.on_outage));
+            return Verdict::stays(slot, reason.unwrap_or(Reason::Impossible));
+        }
         _ => return Verdict::stays(slot, Reason::NoBackend),
     };
-    match to_backend(ctx, packet, segment, abi::row(slot, backend)) {
+    match to_backend(ctx, packet, segment, service.mode, abi::row(slot, backend)) {
         Ok((reason, egress)) => Verdict { slot, reason, egress },
         Err(reason) => Verdict::stays(slot, reason),
     }
@@ -45,27 +53,36 @@ fn to_backend(
     ctx: &XdpContext,
     mut packet: Packet<'_>,
     segment: &Segment,
+    mode: u8,
     row: u32,
 ) -> Result<(Reason, u32), Reason> {
-    if segment.ttl <= 1 {
+    // Whoever changes no address is no hop of the way.
+    if mode == abi::mode::NAT && segment.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
     let backend = BACKENDS.get(row).ok_or(Reason::Impossible)?;
-    if backend.used == 0 {
+    let to = backend.endpoint;
+    if to.is_none() {
         return Err(Reason::Impossible);
     }
-    let to = Endpoint { address: backend.address, port: backend.port, ..segment.destination };
 
     let (reason, hop) = match known_next_hop(backend) {
         Some(hop) => (Reason::Forwarded, hop),
-        None => (Reason::ForwardedFib, fib::route(ctx, segment, segment.source, to)?.hop),
+        None => {
+            let renamed =
+                scratch::copy(&Segment { destination: to, ..*segment }).ok_or(Reason::Impossible)?;
+            (Reason::ForwardedFib, fib::route(ctx, renamed)?.hop)
+        }
     };
     if segment.opens {
-        learn_client(ctx, &packet, segment);
-        forget_direct(segment, to, row);
+        let renamed = scratch::copy(&Segment { destination: to, ..*segment }).ok_or(Reason::Impossible)?;
+        note_opening(ctx, renamed, row);
     }
-    rewrite::rename(&mut packet, segment, End::Destination, to.address, to.port, hop.macs)
-        .ok_or(Reason::Impossible)?;
+    let rewritten = match mode {
+        abi::mode::NAT => rewrite::rename(&mut packet, segment, End::Destination, to, hop.macs),
+        _ => rewrite::hand_over(&mut packet, hop.macs),
+    };
+    rewritten.ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }
 
@@ -81,26 +98,24 @@ fn known_next_hop(backend: &Backend) -> Option<Hop> {
     (port.ifindex != 0).then_some(Hop { ifindex: port.ifindex, macs: Macs::new(word.mac(), port.mac) })
 }
 
+/// A client begins something, by the VIP, with the backend in `row`; `segment` as the backend gets it.
+#[inline(never)]
+fn note_opening(ctx: &XdpContext, segment: &Segment, row: u32) {
+    learn_client(ctx, &segment.source.address);
+    direct::forget(&Flow { client: segment.source, server: segment.destination }, row);
+}
+
 /// Remembers the way back to a client, for replies when the kernel has lost its neighbour entry.
 #[inline(always)]
-fn learn_client(ctx: &XdpContext, packet: &Packet<'_>, segment: &Segment) {
+fn learn_client(ctx: &XdpContext, client: &Address) {
+    let packet = ctx::packet(ctx);
     let Some(ethernet) = packet.get::<Ethernet>(0) else {
         return;
     };
     let hop = Hop { ifindex: ctx::ingress(ctx), macs: ethernet.macs().back() };
-    let client = segment.source.address;
     // SAFETY: entries are replaced whole; one that is just being reused reads as a different hop, which is then written.
     if unsafe { CLIENTS.get(client) } != Some(&hop) {
         // Failure degrades the replies of a client that has no neighbour entry, and only those.
         let _ = CLIENTS.insert(client, hop, 0);
-    }
-}
-
-/// A flow to a VIP supersedes one of the same client port to the backend's own address.
-#[inline(always)]
-fn forget_direct(segment: &Segment, backend: Endpoint, row: u32) {
-    if DIRECT_SEEN.get(row).is_some_and(|seen| *seen != 0) {
-        // Nothing to forget is the usual case.
-        let _ = DIRECT.remove(Flow::between(segment.source, backend));
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! Owns the order in which a packet is looked up. Refuses to parse or rewrite (that is `fastswitch_common`, so that a
 //! host can test it) and to decide who is active (that is the daemon's switch word).
+//!
+//! A program per family: each has the stack and the compiler's attention to itself. What is marked `#[inline(never)]` is
+//! rare, and takes no room from the instructions, registers and stack of what most packets need. Such a function is given
+//! a [`scratch::copy`]: what is passed by reference has to be in memory from its first use on, for every packet.
 #![no_std]
 #![no_main]
 #![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
@@ -9,25 +13,26 @@
 mod ctx;
 mod direct;
 mod drain;
+mod echo;
 mod fib;
 mod forward;
 mod maps;
 mod outage;
 mod recent;
 mod reply;
+mod scratch;
 mod verdict;
 
-use aya_ebpf::{macros::xdp, programs::XdpContext};
+use aya_ebpf::{EbpfContext as _, macros::xdp, programs::XdpContext};
 use fastswitch_common::{
-    abi::{Endpoint, protocol},
-    answer,
+    abi::program,
     packet::Packet,
-    parse::{self, Content, Echo, Segment},
+    parse::{self, Content, Family, Segment},
     reason::Reason,
 };
 
 use crate::{
-    maps::{ORIGINS, SERVICES},
+    maps::{ORIGINS, PROGRAMS, is_vip},
     verdict::Verdict,
 };
 
@@ -35,19 +40,54 @@ use crate::{
 #[xdp]
 fn fastswitch(ctx: XdpContext) -> u32 {
     let packet = ctx::packet(&ctx);
-    let verdict = match parse::parse(&packet) {
-        Ok(Content::Segment(segment)) => segment_verdict(&ctx, packet, &segment),
-        Ok(Content::Echo(echo)) => echo_verdict(packet, &echo),
-        Ok(Content::Fragment(destination)) if is_vip(destination) => Verdict::no_service(Reason::Fragment),
-        Ok(Content::Fragment(_)) => Verdict::no_service(Reason::NotOurs),
-        Err(reason) => Verdict::no_service(reason),
+    match parse::family(&packet) {
+        Ok(Family::V4) => finish(&ctx, packet, parse::ipv4),
+        Ok(Family::V6) => {
+            // SAFETY: the map holds programs of this type only. Comes back if it is empty, which is so for a moment only,
+            // before the very first program is attached.
+            let _ = unsafe { PROGRAMS.tail_call(&ctx, program::IPV6) };
+            Verdict::no_service(Reason::NotOurs).carry_out(&ctx)
+        }
+        Err(_) => other(ctx),
+    }
+}
+
+/// Goes on with what the entry point has found to be IPv6.
+#[xdp]
+fn fastswitch_ipv6(ctx: XdpContext) -> u32 {
+    let packet = ctx::packet(&ctx);
+    finish(&ctx, packet, parse::ipv6)
+}
+
+#[inline(always)]
+fn finish(
+    ctx: &XdpContext,
+    packet: Packet<'_>,
+    parse: impl FnOnce(&Packet<'_>) -> Result<Content, Reason>,
+) -> u32 {
+    match parse(&packet) {
+        Ok(Content::Segment(segment)) => segment_verdict(ctx, packet, &segment).carry_out(ctx),
+        _ => other(XdpContext::new(ctx.as_ptr().cast())),
+    }
+}
+
+/// What is no segment; read once more, which those that are do not notice.
+#[inline(never)]
+fn other(ctx: XdpContext) -> u32 {
+    let reason = match parse::parse(&ctx::packet(&ctx)) {
+        Ok(Content::Echo(echo)) => echo::answer(&ctx, &echo),
+        Ok(Content::Fragment(destination)) if is_vip(&destination) => Reason::Fragment,
+        Ok(Content::Fragment(_)) => Reason::NotOurs,
+        // Cannot be: it was none a moment ago.
+        Ok(Content::Segment(_)) => Reason::Impossible,
+        Err(reason) => reason,
     };
-    verdict.carry_out(&ctx)
+    Verdict::no_service(reason).carry_out(&ctx)
 }
 
 #[inline(always)]
 fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Verdict {
-    if let Some(service) = recent::service(segment.destination) {
+    if let Some(service) = recent::service(segment) {
         return forward::forward(ctx, packet, segment, &service);
     }
     // SAFETY: only the daemon writes this map, and replaces entries whole.
@@ -56,23 +96,10 @@ fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> V
     }
     // SAFETY: as above.
     if let Some(origin) = unsafe { ORIGINS.get(segment.destination) } {
-        return direct::remember(segment, origin);
+        let remembered = scratch::copy(segment).map(|segment| direct::remember(segment, origin));
+        return Verdict::stays(origin.slot, remembered.map_or(Reason::Impossible, |()| Reason::Direct));
     }
     Verdict::no_service(Reason::NotOurs)
-}
-
-#[inline(always)]
-fn echo_verdict(mut packet: Packet<'_>, echo: &Echo) -> Verdict {
-    if !is_vip(echo.destination) || !answer::allowed(echo.source) {
-        return Verdict::no_service(Reason::NotOurs);
-    }
-    let answered = answer::echo(&mut packet, echo);
-    Verdict::no_service(if answered.is_some() { Reason::EchoAnswered } else { Reason::Impossible })
-}
-
-#[inline(always)]
-fn is_vip(address: [u8; 4]) -> bool {
-    SERVICES.get_ptr(Endpoint::new(address, 0, protocol::ICMP)).is_some()
 }
 
 #[cfg(not(test))]

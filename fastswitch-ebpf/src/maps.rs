@@ -4,13 +4,14 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray},
 };
 use fastswitch_common::{
     abi::{
         Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS,
-        MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo,
+        MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, program, protocol,
     },
+    address::Address,
     word::SwitchWord,
 };
 
@@ -19,6 +20,9 @@ const ROWS: u32 = MAX_SERVICES * MAX_BACKENDS;
 
 #[map]
 pub(crate) static META: Array<Meta> = Array::with_max_entries(1, 0);
+
+#[map]
+pub(crate) static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(program::COUNT, 0);
 
 /// Twice the services: each VIP address has a key of its own for echo.
 #[map]
@@ -46,7 +50,7 @@ pub(crate) static DIRECT_SEEN: Array<u32> = Array::with_max_entries(ROWS, 0);
 pub(crate) static OPENED: LruHashMap<Flow, u32> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
 
 #[map]
-pub(crate) static CLIENTS: LruHashMap<[u8; 4], Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+pub(crate) static CLIENTS: LruHashMap<Address, Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
 
 /// One more than services, for `NO_SERVICE`.
 #[map]
@@ -57,3 +61,9 @@ pub(crate) static SERVICE_INFO: Array<ServiceInfo> = Array::with_max_entries(MAX
 
 #[map]
 pub(crate) static BACKEND_INFO: Array<BackendInfo> = Array::with_max_entries(ROWS, 0);
+
+/// Whether a service has this VIP.
+#[inline(never)]
+pub(crate) fn is_vip(address: &Address) -> bool {
+    SERVICES.get_ptr(Endpoint::new(*address, 0, protocol::ICMP)).is_some()
+}

@@ -2,39 +2,39 @@
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{Service, on_outage, protocol},
+    abi::{on_outage, protocol},
     answer::{self, Unreachable},
-    packet::Packet,
     parse::Segment,
     reason::Reason,
 };
 
-use crate::{ctx, verdict::Verdict};
+use crate::ctx;
 
-/// Gives `segment`, which opens a connection, the answer that `service` is configured for.
-#[inline(always)]
-pub(crate) fn answer(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
-    let reason = if service.on_outage != on_outage::REJECT || !answer::allowed(segment.source.address) {
+/// Gives `segment`, which opens a connection, the answer `on_outage` that its service is configured for.
+#[inline(never)]
+pub(crate) fn answer(ctx: &XdpContext, segment: &Segment, on_outage: u8) -> Reason {
+    if on_outage != on_outage::REJECT || !answer::allowed(segment.source.address) {
         Reason::OutageDropped
-    } else if segment.source.protocol == protocol::TCP {
-        reset(ctx, packet, segment).unwrap_or(Reason::Impossible)
+    } else if segment.source.protocol() == protocol::TCP {
+        reset(ctx, segment).unwrap_or(Reason::Impossible)
     } else {
-        unreachable(ctx, packet, segment).unwrap_or(Reason::Impossible)
-    };
-    Verdict::stays(service.slot, reason)
+        unreachable(ctx, segment).unwrap_or(Reason::Impossible)
+    }
 }
 
-#[inline(always)]
-fn reset(ctx: &XdpContext, mut packet: Packet<'_>, segment: &Segment) -> Option<Reason> {
+#[inline(never)]
+fn reset(ctx: &XdpContext, segment: &Segment) -> Option<Reason> {
+    let mut packet = ctx::packet(ctx);
     answer::reset(&mut packet, segment)?;
-    ctx::truncate(ctx, packet, answer::RESET_LEN)?;
+    ctx::truncate(ctx, packet, answer::reset_len(segment.family))?;
     Some(Reason::OutageReset)
 }
 
-#[inline(always)]
-fn unreachable(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Option<Reason> {
+#[inline(never)]
+fn unreachable(ctx: &XdpContext, segment: &Segment) -> Option<Reason> {
+    let packet = ctx::packet(ctx);
     let answer = Unreachable::read(&packet, segment)?;
-    let mut packet = ctx::grow_front(ctx, packet, Unreachable::GROWTH)?;
+    let mut packet = ctx::grow_front(ctx, packet, answer.growth())?;
     answer.write(&mut packet)?;
     ctx::truncate(ctx, packet, answer.frame_len())?;
     Some(Reason::OutageUnreachable)

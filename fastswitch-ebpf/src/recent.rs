@@ -5,9 +5,13 @@
 //! was made in. Refuses to remember a refusal.
 
 use aya_ebpf::{helpers::bpf_jiffies64, macros::map, maps::PerCpuArray};
-use fastswitch_common::abi::{Endpoint, Hop, Service};
+use fastswitch_common::{
+    abi::{Endpoint, Hop, Service},
+    address::Address,
+    parse::Segment,
+};
 
-use crate::maps::SERVICES;
+use crate::{maps::SERVICES, scratch};
 
 const SERVICES_KEPT: u32 = 1 << 8;
 const ROUTES_KEPT: u32 = 1 << 10;
@@ -16,9 +20,9 @@ const ROUTES_KEPT: u32 = 1 << 10;
 #[repr(C)]
 struct Found {
     tick: u64,
-    /// [`Endpoint::bits`].
-    endpoint: u64,
+    endpoint: Endpoint,
     service: Service,
+    _pad: u32,
 }
 
 /// What the FIB was asked for. Rules that look at more than this see one packet a tick.
@@ -26,9 +30,9 @@ struct Found {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Question {
     /// Address of the sender.
-    pub(crate) source: u32,
+    pub(crate) source: Address,
     /// Address of the receiver.
-    pub(crate) destination: u32,
+    pub(crate) destination: Address,
     /// Type of service.
     pub(crate) tos: u32,
     /// Index of the interface that the packet came by.
@@ -51,28 +55,31 @@ static RECENT_SERVICES: PerCpuArray<Found> = PerCpuArray::with_max_entries(SERVI
 #[map]
 static RECENT_ROUTES: PerCpuArray<Route> = PerCpuArray::with_max_entries(ROUTES_KEPT, 0);
 
-/// The service at `endpoint`.
+/// The service that `segment` is for.
 #[inline(always)]
-pub(crate) fn service(endpoint: Endpoint) -> Option<Service> {
-    let bits = endpoint.bits();
-    // Spreads services that differ in the end of the address or of the port.
-    let place = (bits ^ bits >> 8 ^ bits >> 24 ^ bits >> 40) as u32 % SERVICES_KEPT;
-    let place = RECENT_SERVICES.get_ptr_mut(place)?;
+pub(crate) fn service(segment: &Segment) -> Option<Service> {
+    let endpoint = &segment.destination;
+    let place = RECENT_SERVICES.get_ptr_mut(endpoint.mix() % SERVICES_KEPT)?;
     // SAFETY: this CPU's own entry, and no program interrupts this one on its CPU.
     let found = unsafe { &mut *place };
-    let tick = tick();
-    if found.tick != tick || found.endpoint != bits {
-        // SAFETY: only the daemon writes this map, and replaces entries whole.
-        let service = *unsafe { SERVICES.get(endpoint) }?;
-        *found = Found { tick, endpoint: bits, service };
+    if found.tick != tick() || found.endpoint != *endpoint {
+        look_up(found, scratch::copy(segment)?)?;
     }
     Some(found.service)
+}
+
+#[inline(never)]
+fn look_up(found: &mut Found, segment: &Segment) -> Option<()> {
+    // SAFETY: only the daemon writes this map, and replaces entries whole.
+    let service = *unsafe { SERVICES.get(segment.destination) }?;
+    *found = Found { tick: tick(), endpoint: segment.destination, service, _pad: 0 };
+    Some(())
 }
 
 /// The place of the answer to `question`.
 #[inline(always)]
 pub(crate) fn route(question: &Question) -> Option<&'static mut Route> {
-    let to = question.destination;
+    let [.., to] = question.destination.words();
     let place = RECENT_ROUTES.get_ptr_mut((to ^ to >> 8 ^ to >> 16 ^ to >> 24) % ROUTES_KEPT)?;
     // SAFETY: as above.
     Some(unsafe { &mut *place })

@@ -2,7 +2,8 @@
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{self, Endpoint, Flow, Hop, Origin},
+    abi::{Endpoint, Hop, Origin},
+    address::Address,
     packet::Packet,
     parse::Segment,
     reason::Reason,
@@ -10,9 +11,10 @@ use fastswitch_common::{
 };
 
 use crate::{
-    ctx, fib,
-    maps::{CLIENTS, DIRECT, DIRECT_SEEN},
+    ctx, direct, fib,
+    maps::CLIENTS,
     recent::{self, Question},
+    scratch,
     verdict::Verdict,
 };
 
@@ -33,31 +35,31 @@ fn to_client(
     segment: &Segment,
     origin: &Origin,
 ) -> Result<(Reason, u32), Reason> {
-    if is_direct(segment, origin) {
+    if direct::is_answer(segment, origin) {
         return Err(Reason::Direct);
     }
     if segment.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    let vip = Endpoint { address: origin.vip, port: origin.vip_port, ..segment.source };
+    let vip = origin.vip;
     let (reason, hop) = match route(ctx, segment, vip) {
         Ok(hop) => (Reason::Replied, hop),
         Err(Reason::FibNotForwarded) => return Err(Reason::ToGateway),
         Err(Reason::FibNoNeighbour) => {
-            (Reason::RepliedLearned, learned(segment.destination.address).ok_or(Reason::FibNoNeighbour)?)
+            let hop = learned(&{ segment.destination.address }).ok_or(Reason::FibNoNeighbour)?;
+            (Reason::RepliedLearned, *hop)
         }
         Err(reason) => return Err(reason),
     };
-    rewrite::rename(&mut packet, segment, End::Source, vip.address, vip.port, hop.macs)
-        .ok_or(Reason::Impossible)?;
+    rewrite::rename(&mut packet, segment, End::Source, vip, hop.macs).ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }
 
 #[inline(always)]
 fn route(ctx: &XdpContext, segment: &Segment, vip: Endpoint) -> Result<Hop, Reason> {
     let question = Question {
-        source: u32::from_ne_bytes(vip.address),
-        destination: u32::from_ne_bytes(segment.destination.address),
+        source: vip.address,
+        destination: segment.destination.address,
         tos: u32::from(segment.tos),
         ingress: ctx::ingress(ctx),
     };
@@ -65,21 +67,16 @@ fn route(ctx: &XdpContext, segment: &Segment, vip: Endpoint) -> Result<Hop, Reas
     if let Some(hop) = recent.find(&question, segment.total_len) {
         return Ok(hop);
     }
-    let way = fib::route(ctx, segment, vip, segment.destination)?;
+    let renamed = scratch::copy(&Segment { source: vip, ..*segment }).ok_or(Reason::Impossible)?;
+    let way = fib::route(ctx, renamed)?;
     recent.keep(&question, way.hop, way.fits);
     Ok(way.hop)
 }
 
-#[inline(always)]
-fn is_direct(segment: &Segment, origin: &Origin) -> bool {
-    let seen = DIRECT_SEEN.get(abi::row(origin.slot, origin.backend)).is_some_and(|seen| *seen != 0);
-    seen && DIRECT.get_ptr(Flow::between(segment.destination, segment.source)).is_some()
-}
-
 /// The way that the client's own packets came.
-#[inline(always)]
-fn learned(client: [u8; 4]) -> Option<Hop> {
+#[inline(never)]
+fn learned(client: &Address) -> Option<&'static Hop> {
     // SAFETY: entries are replaced whole and found by key; one being reused just now is another client's way, and the
     // packet is lost like any on a changing network.
-    unsafe { CLIENTS.get(client) }.copied()
+    unsafe { CLIENTS.get(client) }
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, programs::XdpContext};
 use fastswitch_common::{
     abi::NO_SERVICE,
-    reason::{Fate, Reason},
+    reason::{Fate, REASONS, Reason},
 };
 
 use crate::{ctx, maps::COUNTERS};
@@ -45,7 +45,10 @@ impl Verdict {
         if let Some(counters) = COUNTERS.get_ptr_mut(self.slot) {
             // SAFETY: this CPU's own row, and no program interrupts this one on its CPU.
             let counters = unsafe { &mut *counters };
-            if let Some(packets) = counters.packets.get_mut(self.reason as usize) {
+            // The compiler knows that a reason is in bounds, the verifier has to see it.
+            // SAFETY: a reason is one byte.
+            let reason = unsafe { (&raw const self.reason).cast::<u8>().read_volatile() };
+            if let Some(packets) = counters.packets.get_mut(usize::from(reason) % REASONS) {
                 *packets += 1;
             }
             counters.bytes_forwarded += forwarded;

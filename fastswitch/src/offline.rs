@@ -142,7 +142,7 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         name: text(&info.name),
         vip: service.vip().ip().to_string(),
         port: service.vip().port(),
-        protocol: if info.endpoint.protocol == protocol::UDP { "udp" } else { "tcp" }.to_owned(),
+        protocol: if info.endpoint.protocol() == protocol::UDP { "udp" } else { "tcp" }.to_owned(),
         mode: service.mode().name().to_owned(),
         active: target.clone().filter(|_| !word.outage()),
         target,

@@ -80,7 +80,7 @@ pub(crate) fn segment(macs: (Mac, Mac), from: SocketAddrV4, to: SocketAddrV4) ->
     for (word, bytes) in words.iter_mut().zip(ip.chunks_exact(2)) {
         word.copy_from_slice(bytes);
     }
-    fill(ip, &[&fixed, &checksum::of(words), &from_address, &to_address]);
+    fill(ip, &[&fixed, &checksum::finish(checksum::sum(words)), &from_address, &to_address]);
 
     let (sequence, acknowledged, window) = ([1; 4], [2; 4], [0xff; 2]);
     let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()];

@@ -37,16 +37,26 @@ pub fn segment(from: Address, to: Address, protocol: u8) -> BoxedStrategy<Frame>
             .prop_map(move |(checksum, payload)| Body::Udp { from: from.1, to: to.1, checksum, payload })
             .boxed()
     };
-    (body, any::<(u8, u16)>(), 2u8.., words(), vec(any::<u8>(), 0..20))
-        .prop_map(move |(body, (tos, id), ttl, options, padding)| Frame {
-            tos,
-            id,
-            ttl,
-            options,
-            padding,
-            ..Frame::new(from.0, to.0, body)
+    let extensions = vec(extension(), 0..4);
+    (body, any::<(u8, u16)>(), 2u8.., words(), extensions, vec(any::<u8>(), 0..20))
+        .prop_map(move |(body, (tos, id), ttl, options, extensions, padding)| {
+            let (options, extensions) =
+                if from.0.is_ipv4() { (options, vec![]) } else { (vec![], extensions) };
+            Frame { tos, id, ttl, options, extensions, padding, ..Frame::new(from.0, to.0, body) }
         })
         .boxed()
+}
+
+/// A hop-by-hop, destination or routing header that leaves the packet what it is.
+fn extension() -> impl Strategy<Value = (u8, Vec<u8>)> {
+    let type_ = prop_oneof![Just(0u8), Just(60), Just(43)];
+    (type_, any::<[u8; 6]>(), vec(any::<[u8; 8]>(), 0..3)).prop_map(|(type_, mut first, more)| {
+        if type_ == 43 {
+            // No segments are left.
+            first[1] = 0;
+        }
+        (type_, [&[more.len() as u8][..], &first, &more.concat()].concat())
+    })
 }
 
 /// Damage to a frame.
@@ -66,7 +76,7 @@ pub enum Damage {
 pub fn damage() -> impl Strategy<Value = Damage> {
     prop_oneof![
         any::<(Index, u8)>().prop_map(|(at, byte)| Damage::Byte(at, byte)),
-        (0..54usize, any::<u8>()).prop_map(|(at, byte)| Damage::HeaderByte(at, byte)),
+        (0..74usize, any::<u8>()).prop_map(|(at, byte)| Damage::HeaderByte(at, byte)),
         any::<Index>().prop_map(Damage::Truncate),
         any::<(Index, u8)>().prop_map(|(at, length)| Damage::Repeat(at, length)),
     ]

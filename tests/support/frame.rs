@@ -1,8 +1,29 @@
 //! Frames described in words of their fields, written out with every checksum computed from nothing: the other
 //! opinion about what the data path must produce.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// An address and a port.
-pub type Address = ([u8; 4], u16);
+pub type Address = (IpAddr, u16);
+
+/// An IPv4 address.
+pub const fn v4(octets: [u8; 4]) -> IpAddr {
+    let [a, b, c, d] = octets;
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+/// An IPv6 address of the kind `fd00:NET::HOST`.
+pub const fn v6(net: u16, host: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0xfd00, net, 0, 0, 0, 0, 0, host))
+}
+
+/// The bytes of an address as they are in a header.
+pub fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
 
 /// TCP flags.
 pub mod flag {
@@ -12,33 +33,61 @@ pub mod flag {
     pub const ACK: u8 = 0x10;
 }
 
-/// An Ethernet frame with an IPv4 packet.
+/// An Ethernet frame with an IP packet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     pub to_mac: [u8; 6],
     pub from_mac: [u8; 6],
     pub ether_type: u16,
+    /// Type of service, or traffic class.
     pub tos: u8,
+    /// Only IPv4.
     pub id: u16,
-    /// Flags and offset, as in the header.
+    /// Flags and offset, as in the header; only IPv4.
     pub fragment: u16,
+    /// TTL, or hop limit.
     pub ttl: u8,
-    pub from: [u8; 4],
-    pub to: [u8; 4],
-    /// A multiple of four bytes, at most 40.
+    pub from: IpAddr,
+    pub to: IpAddr,
+    /// Only IPv4: a multiple of four bytes, at most 40.
     pub options: Vec<u8>,
+    /// Only IPv6: extension headers, each with its type and all but its first byte.
+    pub extensions: Vec<(u8, Vec<u8>)>,
     pub body: Body,
-    /// Bytes after the IPv4 packet.
+    /// Bytes after the IP packet.
     pub padding: Vec<u8>,
 }
 
-/// What an IPv4 packet carries.
+/// What an IP packet carries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
-    Tcp { from: u16, to: u16, seq: u32, ack: u32, flags: u8, window: u16, options: Vec<u8>, payload: Vec<u8> },
-    Udp { from: u16, to: u16, checksum: bool, payload: Vec<u8> },
-    Icmp { type_: u8, code: u8, rest: [u8; 4], payload: Vec<u8> },
-    Other { protocol: u8, payload: Vec<u8> },
+    Tcp {
+        from: u16,
+        to: u16,
+        seq: u32,
+        ack: u32,
+        flags: u8,
+        window: u16,
+        options: Vec<u8>,
+        payload: Vec<u8>,
+    },
+    Udp {
+        from: u16,
+        to: u16,
+        checksum: bool,
+        payload: Vec<u8>,
+    },
+    /// Of either family.
+    Icmp {
+        type_: u8,
+        code: u8,
+        rest: [u8; 4],
+        payload: Vec<u8>,
+    },
+    Other {
+        protocol: u8,
+        payload: Vec<u8>,
+    },
 }
 
 /// A TCP segment.
@@ -63,17 +112,17 @@ pub fn udp(from: Address, to: Address, payload: &[u8]) -> Frame {
 }
 
 /// An ICMP message.
-pub fn icmp(from: [u8; 4], to: [u8; 4], type_: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Frame {
+pub fn icmp(from: IpAddr, to: IpAddr, type_: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Frame {
     Frame::new(from, to, Body::Icmp { type_, code, rest, payload: payload.to_vec() })
 }
 
 impl Frame {
     /// A packet without options, padding or MAC addresses.
-    pub fn new(from: [u8; 4], to: [u8; 4], body: Body) -> Self {
+    pub fn new(from: IpAddr, to: IpAddr, body: Body) -> Self {
         Self {
             to_mac: [0; 6],
             from_mac: [0; 6],
-            ether_type: 0x0800,
+            ether_type: if from.is_ipv4() { 0x0800 } else { 0x86dd },
             tos: 0,
             id: 0,
             fragment: 0x4000,
@@ -81,6 +130,7 @@ impl Frame {
             from,
             to,
             options: vec![],
+            extensions: vec![],
             body,
             padding: vec![],
         }
@@ -130,36 +180,71 @@ impl Frame {
         bytes
     }
 
-    /// The IPv4 packet.
+    /// The IP packet.
     pub fn packet(&self) -> Vec<u8> {
+        match self.from {
+            IpAddr::V4(_) => self.ipv4(),
+            IpAddr::V6(_) => self.ipv6(),
+        }
+    }
+
+    /// Bytes before what the packet carries.
+    pub fn header_len(&self) -> usize {
+        match self.from {
+            IpAddr::V4(_) => 20 + self.options.len(),
+            IpAddr::V6(_) => 40 + self.extensions.iter().map(|(_, rest)| 1 + rest.len()).sum::<usize>(),
+        }
+    }
+
+    fn ipv4(&self) -> Vec<u8> {
         let body = self.body.bytes(self.from, self.to);
-        let header_len = 20 + self.options.len();
+        let header_len = self.header_len();
         let mut header = vec![0x40 | (header_len / 4) as u8, self.tos];
         header.extend(((header_len + body.len()) as u16).to_be_bytes());
         header.extend(self.id.to_be_bytes());
         header.extend(self.fragment.to_be_bytes());
-        header.extend([self.ttl, self.body.protocol(), 0, 0]);
-        header.extend(self.from);
-        header.extend(self.to);
+        header.extend([self.ttl, self.body.protocol(self.from), 0, 0]);
+        header.extend(octets(self.from));
+        header.extend(octets(self.to));
         header.extend(&self.options);
         let check = !sum(&header);
         header[10..12].copy_from_slice(&check.to_be_bytes());
         header.extend(body);
         header
     }
+
+    fn ipv6(&self) -> Vec<u8> {
+        let body = self.body.bytes(self.from, self.to);
+        let payload_len = self.header_len() - 40 + body.len();
+        let mut header = vec![0x60 | self.tos >> 4, self.tos << 4, 0, 0];
+        header.extend((payload_len as u16).to_be_bytes());
+        // Each header says what comes after it.
+        let mut types: Vec<u8> = self.extensions.iter().map(|(type_, _)| *type_).collect();
+        types.push(self.body.protocol(self.from));
+        header.extend([types[0], self.ttl]);
+        header.extend(octets(self.from));
+        header.extend(octets(self.to));
+        for ((_, rest), next) in self.extensions.iter().zip(&types[1..]) {
+            header.push(*next);
+            header.extend(rest);
+        }
+        header.extend(body);
+        header
+    }
 }
 
 impl Body {
-    fn protocol(&self) -> u8 {
+    fn protocol(&self, from: IpAddr) -> u8 {
         match self {
-            Self::Icmp { .. } => 1,
+            Self::Icmp { .. } if from.is_ipv4() => 1,
+            Self::Icmp { .. } => 58,
             Self::Tcp { .. } => 6,
             Self::Udp { .. } => 17,
             Self::Other { protocol, .. } => *protocol,
         }
     }
 
-    fn bytes(&self, source: [u8; 4], destination: [u8; 4]) -> Vec<u8> {
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         let mut bytes = vec![];
         let check_at = match self {
             Self::Tcp { from, to, seq, ack, flags, window, options, payload } => {
@@ -193,16 +278,18 @@ impl Body {
             }
             Self::Other { payload, .. } => return payload.clone(),
         };
+        let protocol = self.protocol(source);
         let mut covered = vec![];
-        if self.protocol() != 1 {
-            covered.extend(source);
-            covered.extend(destination);
-            covered.extend([0, self.protocol()]);
+        // The pseudo header, which ICMP of IPv4 does not have.
+        if protocol != 1 {
+            covered.extend(octets(source));
+            covered.extend(octets(destination));
+            covered.extend([0, protocol]);
             covered.extend((bytes.len() as u16).to_be_bytes());
         }
         covered.extend(&bytes);
         let check = match !sum(&covered) {
-            0 if self.protocol() == 17 => 0xffff,
+            0 if protocol == 17 => 0xffff,
             check => check,
         };
         bytes[check_at..check_at + 2].copy_from_slice(&check.to_be_bytes());

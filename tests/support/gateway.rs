@@ -3,23 +3,25 @@
 
 use std::{
     io::Write as _,
+    net::IpAddr,
     process::{Command, Stdio},
 };
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray},
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use fastswitch_common::{
     abi::{
-        Backend, Counters, Endpoint, NO_SERVICE, Origin, Plain, Port, Service, map, on_outage, protocol, row,
+        Backend, Counters, Endpoint, NO_ROW, NO_SERVICE, Origin, Plain, Port, Service, map, mode, on_outage,
+        program, protocol, row,
     },
     reason::Reason,
     word::{NextHopWord, SwitchWord},
 };
 
-use super::frame::{Address, Frame};
+use super::frame::{Address, Frame, v4, v6};
 
 /// MAC addresses: the gateway's two arms, then stations on them.
 pub const CLIENTS_ARM: [u8; 6] = [2, 0, 0, 0, 0xa, 1];
@@ -31,14 +33,22 @@ pub const STANDBY_MAC: [u8; 6] = [2, 0, 0, 0, 0xb, 0x11];
 /// What the kernel's neighbour table says of the primary; the daemon's next hop says [`PRIMARY_MAC`].
 pub const PRIMARY_MAC_IN_FIB: [u8; 6] = [2, 0, 0, 0, 0xb, 0x99];
 
-pub const CLIENT: [u8; 4] = [10, 1, 0, 10];
+pub const CLIENT: IpAddr = v4([10, 1, 0, 10]);
 /// On the clients' arm, without an entry in the neighbour table.
-pub const UNRESOLVED_CLIENT: [u8; 4] = [10, 1, 0, 77];
-pub const VIP: [u8; 4] = [10, 1, 0, 100];
-pub const SILENT_VIP: [u8; 4] = [10, 1, 0, 101];
-pub const OWN_ADDRESS: [u8; 4] = [10, 2, 0, 1];
-pub const PRIMARY: [u8; 4] = [10, 2, 0, 10];
-pub const STANDBY: [u8; 4] = [10, 2, 0, 11];
+pub const UNRESOLVED_CLIENT: IpAddr = v4([10, 1, 0, 77]);
+pub const VIP: IpAddr = v4([10, 1, 0, 100]);
+pub const SILENT_VIP: IpAddr = v4([10, 1, 0, 101]);
+pub const OWN_ADDRESS: IpAddr = v4([10, 2, 0, 1]);
+pub const PRIMARY: IpAddr = v4([10, 2, 0, 10]);
+pub const STANDBY: IpAddr = v4([10, 2, 0, 11]);
+
+pub const CLIENT6: IpAddr = v6(1, 0x10);
+/// As [`UNRESOLVED_CLIENT`].
+pub const UNRESOLVED_CLIENT6: IpAddr = v6(1, 0x77);
+pub const VIP6: IpAddr = v6(1, 0x100);
+pub const OWN_ADDRESS6: IpAddr = v6(2, 1);
+pub const PRIMARY6: IpAddr = v6(2, 0x10);
+pub const STANDBY6: IpAddr = v6(2, 0x11);
 
 /// Slot of a TCP service with two backends: by next hop with another port, by FIB with the same.
 pub const WEB: u32 = 0;
@@ -55,7 +65,7 @@ pub const SILENT_SERVICE_VIP: Address = (SILENT_VIP, 80);
 /// Slot of a TCP service whose backend is on the clients' arm.
 pub const NEAR: u32 = 3;
 pub const NEAR_VIP: Address = (VIP, 8000);
-pub const NEAR_BACKEND: Address = ([10, 1, 0, 20], 8000);
+pub const NEAR_BACKEND: Address = (v4([10, 1, 0, 20]), 8000);
 /// Slot of a TCP service whose backends, by index, are [`DEAD_ENDS`].
 pub const LOST: u32 = 4;
 pub const LOST_VIP: Address = (VIP, 9000);
@@ -64,21 +74,49 @@ pub const LOST_PORT: u16 = 9000;
 pub const SILENT_NAMES: u32 = 5;
 pub const SILENT_NAMES_VIP: Address = (SILENT_VIP, 53);
 
+/// Slot of a TCP service over IPv6 with two backends: by next hop with another port, by FIB with the same.
+pub const WEB6: u32 = 6;
+pub const WEB6_VIP: Address = (VIP6, 80);
+pub const WEB6_PRIMARY: Address = (PRIMARY6, 8080);
+pub const WEB6_STANDBY: Address = (STANDBY6, 80);
+/// Slot of a UDP service over IPv6.
+pub const NAMES6: u32 = 7;
+pub const NAMES6_VIP: Address = (VIP6, 53);
+pub const NAMES6_PRIMARY: Address = (PRIMARY6, 5353);
+/// Slot of a TCP service in mode `dsr`, its backends by next hop and by FIB.
+pub const SHARED: u32 = 8;
+pub const SHARED_VIP: Address = (VIP, 8443);
+/// Slot of a UDP service over IPv6 in mode `dsr`.
+pub const SHARED6: u32 = 9;
+pub const SHARED6_VIP: Address = (VIP6, 443);
+/// Slot of a TCP service over IPv6 whose backends, by index, are [`DEAD_ENDS6`].
+pub const LOST6: u32 = 10;
+pub const LOST6_VIP: Address = (VIP6, 9000);
+
 /// Addresses that the FIB has no ordinary way to, and what it says.
-pub const DEAD_ENDS: [([u8; 4], Reason); 8] = [
-    ([10, 9, 1, 5], Reason::FibBlackhole),
-    ([10, 9, 2, 5], Reason::FibUnreachable),
-    ([10, 9, 3, 5], Reason::FibProhibited),
-    ([10, 9, 4, 5], Reason::FibTooBig),
-    ([10, 9, 5, 5], Reason::FibUnsupported),
-    ([10, 2, 0, 66], Reason::FibNoNeighbour),
-    ([10, 99, 0, 5], Reason::FibNotForwarded),
+pub const DEAD_ENDS: [(IpAddr, Reason); 8] = [
+    (v4([10, 9, 1, 5]), Reason::FibBlackhole),
+    (v4([10, 9, 2, 5]), Reason::FibUnreachable),
+    (v4([10, 9, 3, 5]), Reason::FibProhibited),
+    (v4([10, 9, 4, 5]), Reason::FibTooBig),
+    (v4([10, 9, 5, 5]), Reason::FibUnsupported),
+    (v4([10, 2, 0, 66]), Reason::FibNoNeighbour),
+    (v4([10, 99, 0, 5]), Reason::FibNotForwarded),
     (OWN_ADDRESS, Reason::FibNotForwarded),
+];
+/// The same of IPv6.
+pub const DEAD_ENDS6: [(IpAddr, Reason); 5] = [
+    (v6(0x91, 5), Reason::FibBlackhole),
+    (v6(0x92, 5), Reason::FibUnreachable),
+    (v6(0x93, 5), Reason::FibProhibited),
+    (v6(2, 0x66), Reason::FibNoNeighbour),
+    (OWN_ADDRESS6, Reason::FibNotForwarded),
 ];
 /// Largest IPv4 packet on the way to the `FibTooBig` dead end.
 pub const SMALL_MTU: usize = 600;
 
-const SLOTS: [u32; 7] = [WEB, NAMES, SILENT, NEAR, LOST, SILENT_NAMES, NO_SERVICE];
+const SLOTS: [u32; 12] =
+    [WEB, NAMES, SILENT, NEAR, LOST, SILENT_NAMES, WEB6, NAMES6, SHARED, SHARED6, LOST6, NO_SERVICE];
 
 const LINKS: &str = "
 link set lo up
@@ -94,6 +132,14 @@ neighbour add 10.1.0.10 lladdr 02:00:00:00:0a:10 nud permanent dev clients
 neighbour add 10.1.0.20 lladdr 02:00:00:00:0a:20 nud permanent dev clients
 neighbour add 10.2.0.10 lladdr 02:00:00:00:0b:99 nud permanent dev backends
 neighbour add 10.2.0.11 lladdr 02:00:00:00:0b:11 nud permanent dev backends
+address add fd00:1::1/64 dev clients nodad
+address add fd00:2::1/64 dev backends nodad
+neighbour add fd00:1::10 lladdr 02:00:00:00:0a:10 nud permanent dev clients
+neighbour add fd00:2::10 lladdr 02:00:00:00:0b:99 nud permanent dev backends
+neighbour add fd00:2::11 lladdr 02:00:00:00:0b:11 nud permanent dev backends
+route add blackhole fd00:91::/64
+route add unreachable fd00:92::/64
+route add prohibit fd00:93::/64
 route add blackhole 10.9.1.0/24
 route add unreachable 10.9.2.0/24
 route add prohibit 10.9.3.0/24
@@ -131,6 +177,8 @@ unsafe impl<T: Plain> aya::Pod for Shape<T> {}
 /// The program, its maps and its namespace.
 pub struct Gateway {
     ebpf: Ebpf,
+    /// Empty once nobody has it open.
+    _parts: ProgramArray<MapData>,
     clients: u32,
     backends: u32,
 }
@@ -148,17 +196,27 @@ impl Gateway {
 
     fn new() -> Self {
         ip(LINKS);
-        forwarding("all", true);
+        forwarding("ipv4", "all", true);
+        forwarding("ipv6", "all", true);
         let object = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fastswitch"));
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &0u8, true)
             .load(object)
             .expect("parse the object");
-        let program: &mut Xdp = ebpf.program_mut("fastswitch").expect("program").try_into().expect("XDP");
-        program.load().expect("the verifier accepts the program");
+        for name in program::NAMES.into_iter().chain(["fastswitch"]) {
+            let program: &mut Xdp = ebpf.program_mut(name).expect(name).try_into().expect("XDP");
+            program.load().expect("the verifier accepts the program");
+        }
+        let mut parts: ProgramArray<_> =
+            ebpf.take_map(map::PROGRAMS).expect("map").try_into().expect("shape");
+        for (index, name) in (0..).zip(program::NAMES) {
+            let part: &Xdp = ebpf.program(name).expect(name).try_into().expect("XDP");
+            parts.set(index, part.fd().expect("loaded"), 0).expect("set");
+        }
 
         let index = |name: &str| nix::net::if_::if_nametoindex(name).expect("index of a link just made");
-        let mut gateway = Self { clients: index("clients"), backends: index("backends"), ebpf };
+        let mut gateway =
+            Self { clients: index("clients"), backends: index("backends"), ebpf, _parts: parts };
         gateway.configure();
         gateway
     }
@@ -170,25 +228,42 @@ impl Gateway {
                 .set(index as u32, Shape(Port { ifindex, mac, _pad: [0; 2] }), 0)
                 .expect("set");
         }
-        for vip in [VIP, SILENT_VIP] {
-            self.service((vip, 0), protocol::ICMP, NO_SERVICE, on_outage::REJECT);
+        for vip in [VIP, SILENT_VIP, VIP6] {
+            self.service((vip, 0), protocol::ICMP, NO_SERVICE, on_outage::REJECT, mode::NAT);
         }
-        self.service(WEB_VIP, protocol::TCP, WEB, on_outage::REJECT);
-        self.service(NAMES_VIP, protocol::UDP, NAMES, on_outage::REJECT);
-        self.service(SILENT_SERVICE_VIP, protocol::TCP, SILENT, on_outage::DROP);
-        self.service(NEAR_VIP, protocol::TCP, NEAR, on_outage::REJECT);
-        self.service(LOST_VIP, protocol::TCP, LOST, on_outage::REJECT);
-        self.service(SILENT_NAMES_VIP, protocol::UDP, SILENT_NAMES, on_outage::DROP);
+        let (nat, dsr) = (mode::NAT, mode::DSR);
+        self.service(WEB_VIP, protocol::TCP, WEB, on_outage::REJECT, nat);
+        self.service(NAMES_VIP, protocol::UDP, NAMES, on_outage::REJECT, nat);
+        self.service(SILENT_SERVICE_VIP, protocol::TCP, SILENT, on_outage::DROP, nat);
+        self.service(NEAR_VIP, protocol::TCP, NEAR, on_outage::REJECT, nat);
+        self.service(LOST_VIP, protocol::TCP, LOST, on_outage::REJECT, nat);
+        self.service(SILENT_NAMES_VIP, protocol::UDP, SILENT_NAMES, on_outage::DROP, nat);
+        self.service(WEB6_VIP, protocol::TCP, WEB6, on_outage::REJECT, nat);
+        self.service(NAMES6_VIP, protocol::UDP, NAMES6, on_outage::REJECT, nat);
+        self.service(SHARED_VIP, protocol::TCP, SHARED, on_outage::REJECT, dsr);
+        self.service(SHARED6_VIP, protocol::UDP, SHARED6, on_outage::REJECT, dsr);
+        self.service(LOST6_VIP, protocol::TCP, LOST6, on_outage::REJECT, nat);
 
         let (primary, near) = (NextHopWord::new(PRIMARY_MAC, 0), NextHopWord::new(NEAR_BACKEND_MAC, 1));
+        let unknown = NextHopWord::UNKNOWN;
         self.backend(WEB, 0, WEB_VIP, WEB_PRIMARY, protocol::TCP, primary);
-        self.backend(WEB, 1, WEB_VIP, WEB_STANDBY, protocol::TCP, NextHopWord::UNKNOWN);
+        self.backend(WEB, 1, WEB_VIP, WEB_STANDBY, protocol::TCP, unknown);
         self.backend(NAMES, 0, NAMES_VIP, NAMES_PRIMARY, protocol::UDP, primary);
         self.backend(SILENT, 0, SILENT_SERVICE_VIP, (PRIMARY, 8081), protocol::TCP, primary);
         self.backend(NEAR, 0, NEAR_VIP, NEAR_BACKEND, protocol::TCP, near);
-        for (index, (address, _)) in DEAD_ENDS.into_iter().enumerate() {
-            let backend = (address, LOST_PORT);
-            self.backend(LOST, index as u8, LOST_VIP, backend, protocol::TCP, NextHopWord::UNKNOWN);
+        self.backend(WEB6, 0, WEB6_VIP, WEB6_PRIMARY, protocol::TCP, primary);
+        self.backend(WEB6, 1, WEB6_VIP, WEB6_STANDBY, protocol::TCP, unknown);
+        self.backend(NAMES6, 0, NAMES6_VIP, NAMES6_PRIMARY, protocol::UDP, primary);
+        self.shared_backend(SHARED, 0, (PRIMARY, 8443), protocol::TCP, primary);
+        self.shared_backend(SHARED, 1, (STANDBY, 8443), protocol::TCP, unknown);
+        self.shared_backend(SHARED6, 0, (PRIMARY6, 443), protocol::UDP, primary);
+        self.shared_backend(SHARED6, 1, (STANDBY6, 443), protocol::UDP, unknown);
+        self.origin(SHARED_VIP, protocol::TCP, SHARED, SHARED_VIP, NO_ROW);
+        self.origin(SHARED6_VIP, protocol::UDP, SHARED6, SHARED6_VIP, NO_ROW);
+        for (slot, vip, ends) in [(LOST, LOST_VIP, &DEAD_ENDS[..]), (LOST6, LOST6_VIP, &DEAD_ENDS6[..])] {
+            for (index, (address, _)) in ends.iter().enumerate() {
+                self.backend(slot, index as u8, vip, (*address, LOST_PORT), protocol::TCP, unknown);
+            }
         }
         self.backend(SILENT_NAMES, 0, SILENT_NAMES_VIP, (PRIMARY, 5354), protocol::UDP, primary);
         for slot in SLOTS.into_iter().filter(|slot| *slot != NO_SERVICE) {
@@ -200,20 +275,29 @@ impl Gateway {
         self.ebpf.map_mut(name).expect(name).try_into().expect(name)
     }
 
-    fn service(&mut self, (address, port): Address, protocol: u8, slot: u32, on_outage: u8) {
+    fn service(&mut self, vip: Address, protocol: u8, slot: u32, on_outage: u8, mode: u8) {
         let mut services: HashMap<_, Shape<Endpoint>, Shape<Service>> =
             self.ebpf.map_mut(map::SERVICES).expect("map").try_into().expect("shape");
-        let service = Service { slot, on_outage, _pad: [0; 3] };
-        services.insert(Shape(Endpoint::new(address, port, protocol)), Shape(service), 0).expect("insert");
+        let service = Service { slot, on_outage, mode, _pad: [0; 2] };
+        services.insert(Shape(endpoint(vip, protocol)), Shape(service), 0).expect("insert");
     }
 
     fn backend(&mut self, slot: u32, index: u8, vip: Address, at: Address, protocol: u8, hop: NextHopWord) {
-        let origin = Origin { slot, vip: vip.0, vip_port: vip.1.to_be_bytes(), backend: index, _pad: 0 };
+        self.origin(at, protocol, slot, vip, row(slot, index));
+        self.shared_backend(slot, index, at, protocol, hop);
+    }
+
+    /// One that answers as the VIP.
+    fn shared_backend(&mut self, slot: u32, index: u8, at: Address, protocol: u8, hop: NextHopWord) {
+        let backend = Backend { endpoint: endpoint(at, protocol), _pad: 0, next_hop: hop.0 };
+        self.array(map::BACKENDS).set(row(slot, index), Shape(backend), 0).expect("set");
+    }
+
+    fn origin(&mut self, at: Address, protocol: u8, slot: u32, vip: Address, row: u32) {
+        let origin = Origin { slot, vip: endpoint(vip, protocol), row };
         let mut origins: HashMap<_, Shape<Endpoint>, Shape<Origin>> =
             self.ebpf.map_mut(map::ORIGINS).expect("map").try_into().expect("shape");
-        origins.insert(Shape(Endpoint::new(at.0, at.1, protocol)), Shape(origin), 0).expect("insert");
-        let backend = Backend { address: at.0, port: at.1.to_be_bytes(), used: 1, _pad: 0, next_hop: hop.0 };
-        self.array(map::BACKENDS).set(row(slot, index), Shape(backend), 0).expect("set");
+        origins.insert(Shape(endpoint(at, protocol)), Shape(origin), 0).expect("insert");
     }
 
     /// Makes a backend of a service active, or none, with or without an outage.
@@ -239,7 +323,7 @@ impl Gateway {
 
     /// Switches the kernel's forwarding on or off for packets of the clients' arm.
     pub fn forward_from_clients(&mut self, on: bool) {
-        forwarding("clients", on);
+        forwarding("ipv4", "clients", on);
     }
 
     /// Gives the program a frame that came by `arm`.
@@ -326,13 +410,17 @@ pub fn from_backend(frame: Frame) -> Frame {
     frame.macs(PRIMARY_MAC, BACKENDS_ARM)
 }
 
+fn endpoint((address, port): Address, protocol: u8) -> Endpoint {
+    Endpoint::new(address.into(), port, protocol)
+}
+
 fn ip(batch: &str) {
     let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("start `ip`");
     ip.stdin.take().expect("stdin").write_all(batch.as_bytes()).expect("write to `ip`");
     assert!(ip.wait().expect("wait for `ip`").success(), "ip -batch:{batch}");
 }
 
-fn forwarding(link: &str, on: bool) {
-    let path = format!("/proc/sys/net/ipv4/conf/{link}/forwarding");
+fn forwarding(family: &str, link: &str, on: bool) {
+    let path = format!("/proc/sys/net/{family}/conf/{link}/forwarding");
     std::fs::write(&path, if on { "1" } else { "0" }).expect(&path);
 }

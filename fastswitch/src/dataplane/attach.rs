@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, ProgramInfo, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfLoader};
-use fastswitch_common::abi::map;
+use fastswitch_common::abi::{map, program};
 
 use super::Target;
 use super::error::DataplaneError;
@@ -50,7 +51,11 @@ impl Program {
             loader.map_pin_path(name, directory.join(name));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| load_failed(&error))?;
-        xdp(&mut ebpf)?.load().map_err(|error| load_failed(&error))?;
+        for name in program::NAMES {
+            xdp(&mut ebpf, name)?.load().map_err(|error| load_failed(&error))?;
+        }
+        xdp(&mut ebpf, PROGRAM)?.load().map_err(|error| load_failed(&error))?;
+        link_parts(&mut ebpf, directory)?;
         if packet_log.is_some() {
             packet_log::follow(&mut ebpf);
         }
@@ -77,7 +82,7 @@ impl Program {
 
     fn attach_one(&mut self, directory: &Path, target: &Target) -> Result<Attached, DataplaneError> {
         let pin = link_path(directory, &target.name);
-        let program = xdp(&mut self.ebpf)?;
+        let program = xdp(&mut self.ebpf, PROGRAM)?;
         let failed = |error: ProgramError| attach_failed(target, &error);
         if let Some((link, id)) = existing_link(&pin)? {
             if target.program == Some(id) {
@@ -161,10 +166,24 @@ fn remove(pin: &Path) -> Result<(), DataplaneError> {
     fs::remove_file(pin).map_err(|error| DataplaneError::file("remove", pin, error))
 }
 
-fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, DataplaneError> {
+/// Puts the parts that the entry point jumps to where it finds them. The entry point of an earlier daemon, which is still
+/// on the interfaces, finds them too: of one [`fastswitch_common::abi::ABI`], they do the same.
+fn link_parts(ebpf: &mut Ebpf, directory: &Path) -> Result<(), DataplaneError> {
+    let failed = |error: &dyn std::error::Error| load_failed(error);
+    let map = MapData::from_pin(directory.join(map::PROGRAMS)).map_err(|error| failed(&error))?;
+    let map = Map::from_map_data(map).map_err(|error| failed(&error))?;
+    let mut parts = ProgramArray::try_from(map).map_err(|error| failed(&error))?;
+    for (index, name) in (0..).zip(program::NAMES) {
+        let part = xdp(ebpf, name)?.fd().map_err(|error| failed(&error))?;
+        parts.set(index, part, 0).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {
     let program = ebpf
-        .program_mut(PROGRAM)
-        .ok_or_else(|| DataplaneError::Load { detail: format!("the object has no program `{PROGRAM}`") })?;
+        .program_mut(name)
+        .ok_or_else(|| DataplaneError::Load { detail: format!("the object has no program `{name}`") })?;
     program.try_into().map_err(|error: ProgramError| load_failed(&error))
 }
 

@@ -11,7 +11,6 @@ mod packet_log;
 mod pinned;
 mod pins;
 mod plan;
-mod shim;
 mod tables;
 mod words;
 

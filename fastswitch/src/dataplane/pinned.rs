@@ -9,7 +9,7 @@ use fastswitch_common::word::SwitchWord;
 use super::error::DataplaneError;
 use super::lock::Lock;
 use super::pins::{self, LINK_PREFIX};
-use super::shim::{ip, mode};
+use super::plan::mode_of;
 use super::tables::Tables;
 use crate::machine::spec::Mode;
 
@@ -47,13 +47,13 @@ impl PinnedService {
     /// The VIP and port that clients know.
     #[must_use]
     pub fn vip(&self) -> SocketAddr {
-        SocketAddr::new(ip(self.info.endpoint.address), u16::from_be_bytes(self.info.endpoint.port))
+        self.info.endpoint.socket()
     }
 
     /// How packets get to its backends.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        mode()
+        mode_of(self.info.mode)
     }
 }
 
@@ -61,7 +61,7 @@ impl PinnedBackend {
     /// Where it serves.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::new(ip(self.backend.address), u16::from_be_bytes(self.backend.port))
+        self.backend.endpoint.socket()
     }
 }
 
@@ -98,7 +98,7 @@ impl Pinned {
         for row in 0..MAX_BACKENDS as u8 {
             let index = abi::row(slot, row);
             let backend = self.tables.backend(index)?;
-            if backend.used != 0 {
+            if !backend.endpoint.is_none() {
                 backends.push(PinnedBackend { row, backend, info: self.tables.backend_info(index)? });
             }
         }

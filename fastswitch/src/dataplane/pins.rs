@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use aya::maps::MapData;
 use fastswitch_common::abi::{
     ABI, Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS,
-    MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map,
+    MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
 };
+use fastswitch_common::address::Address;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::attach;
 use super::error::DataplaneError;
 use super::lock::Lock;
-use super::shim::ip;
 use super::tables::Tables;
 
 /// Where pins are unless told otherwise.
@@ -121,7 +121,7 @@ pub fn detach(pin_dir: &Path) -> Result<BTreeSet<IpAddr>, DataplaneError> {
             && let Ok(tables) = Tables::open(&version)
         {
             let used = tables.used_slots()?.into_iter().filter(|(_, info)| info.vip_ifindex != 0);
-            vips.extend(used.map(|(_, info)| ip(info.endpoint.address)));
+            vips.extend(used.map(|(_, info)| IpAddr::from(info.endpoint.address)));
         }
         // Links first: while they are there, packets are still rewritten by the maps.
         let mut pins = entries(&version)?;
@@ -186,6 +186,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
     let rows = MAX_SERVICES * MAX_BACKENDS;
     [
         (map::META, [index, size::<Meta>(), 1]),
+        (map::PROGRAMS, [index, index, program::COUNT]),
         (map::SERVICES, [size::<Endpoint>(), size::<Service>(), 2 * MAX_SERVICES]),
         (map::ORIGINS, [size::<Endpoint>(), size::<Origin>(), rows]),
         (map::SWITCH, [index, size::<u64>(), MAX_SERVICES]),
@@ -194,7 +195,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::DIRECT, [size::<Flow>(), size::<u8>(), CLIENTS_KEPT]),
         (map::DIRECT_SEEN, [index, size::<u32>(), rows]),
         (map::OPENED, [size::<Flow>(), size::<u32>(), CLIENTS_KEPT]),
-        (map::CLIENTS, [size::<[u8; 4]>(), size::<Hop>(), CLIENTS_KEPT]),
+        (map::CLIENTS, [size::<Address>(), size::<Hop>(), CLIENTS_KEPT]),
         (map::COUNTERS, [index, size::<Counters>(), MAX_SERVICES + 1]),
         (map::SERVICE_INFO, [index, size::<ServiceInfo>(), MAX_SERVICES]),
         (map::BACKEND_INFO, [index, size::<BackendInfo>(), rows]),

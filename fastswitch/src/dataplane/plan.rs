@@ -4,17 +4,17 @@
 //! in the file moves nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use fastswitch_common::abi::{
-    self, Backend, BackendInfo, Endpoint, MAX_BACKENDS, MAX_SERVICES, NAME_LEN, NO_SERVICE, Origin, Service,
-    ServiceInfo, on_outage, protocol, tier,
+    self, Backend, BackendInfo, Endpoint, MAX_BACKENDS, MAX_SERVICES, NAME_LEN, NO_ROW, NO_SERVICE, Origin,
+    Service, ServiceInfo, mode, on_outage, protocol, tier,
 };
+use fastswitch_common::address::Address;
 use fastswitch_common::word::SwitchWord;
 
 use super::cause_of;
 use super::error::DataplaneError;
-use super::shim::{ip, ipv4_nat_only, octets};
 use super::tables::Tables;
 use crate::machine::{BackendId, Cause, Position, spec};
 
@@ -50,7 +50,6 @@ pub(super) struct Plan {
 impl Plan {
     /// Finds a place for everything in `spec`; writes nothing.
     pub(super) fn new(tables: &Tables, spec: &spec::Spec) -> Result<Self, DataplaneError> {
-        ipv4_nat_only(spec)?;
         let used = tables.used_slots()?;
         let taken: HashMap<Endpoint, u32> = used.iter().map(|(slot, info)| (info.endpoint, *slot)).collect();
         let occupied: HashSet<u32> = taken.values().copied().collect();
@@ -81,7 +80,7 @@ impl Plan {
         }
         let assigned = used.iter().filter(|(_, info)| info.vip_ifindex != 0);
         plan.assigned_vips =
-            assigned.map(|(_, info)| (ip(info.endpoint.address), info.vip_ifindex)).collect();
+            assigned.map(|(_, info)| (IpAddr::from(info.endpoint.address), info.vip_ifindex)).collect();
         Ok(plan)
     }
 
@@ -90,8 +89,9 @@ impl Plan {
         for (service, place) in spec.services.iter().zip(&self.places) {
             for (backend, &row) in service.backends.iter().zip(&place.rows) {
                 let index = abi::row(place.slot, row);
-                if !same_address(&tables.backend(index)?, backend) {
-                    tables.write_backend(index, row_of(backend))?;
+                let wanted = backend_endpoint(service, backend);
+                if tables.backend(index)?.endpoint != wanted {
+                    tables.write_backend(index, Backend { endpoint: wanted, ..Backend::UNUSED })?;
                     tables.update_backend(index, |info| info.maintenance = 0)?;
                 }
                 tables.update_backend(index, |info| describe_backend(info, backend))?;
@@ -106,6 +106,7 @@ impl Plan {
                 }
                 info.name = name(&service.name);
                 info.endpoint = vip_endpoint(service);
+                info.mode = mode_code(service.mode);
                 info.used = 1;
             })?;
         }
@@ -144,14 +145,26 @@ impl Plan {
                 spec::OnOutage::Reject => on_outage::REJECT,
                 spec::OnOutage::Drop => on_outage::DROP,
             };
-            services.insert(vip, Service { slot: place.slot, on_outage, _pad: [0; 3] });
+            let mode = mode_code(service.mode);
+            services.insert(vip, Service { slot: place.slot, on_outage, mode, _pad: [0; 2] });
             let echo = Endpoint::new(vip.address, 0, protocol::ICMP);
-            services.insert(echo, Service { slot: NO_SERVICE, on_outage: on_outage::DROP, _pad: [0; 3] });
-            for (backend, &row) in service.backends.iter().zip(&place.rows) {
-                let key = Endpoint::new(octets(backend.address.ip()), backend.address.port(), vip.protocol);
-                let origin =
-                    Origin { slot: place.slot, vip: vip.address, vip_port: vip.port, backend: row, _pad: 0 };
-                origins.insert(key, origin);
+            let silent =
+                Service { slot: NO_SERVICE, on_outage: on_outage::DROP, mode: mode::NAT, _pad: [0; 2] };
+            services.insert(echo, silent);
+            match service.mode {
+                spec::Mode::Nat => {
+                    for (backend, &row) in service.backends.iter().zip(&place.rows) {
+                        let row = abi::row(place.slot, row);
+                        origins.insert(
+                            backend_endpoint(service, backend),
+                            Origin { slot: place.slot, vip, row },
+                        );
+                    }
+                }
+                // Backends answer as the VIP, those before the active one too.
+                spec::Mode::Dsr => {
+                    origins.insert(vip, Origin { slot: place.slot, vip, row: NO_ROW });
+                }
             }
         }
         (services, origins)
@@ -164,7 +177,7 @@ impl Plan {
             for row in 0..MAX_BACKENDS as u8 {
                 let index = abi::row(slot, row);
                 let keep = place.is_some_and(|place| place.rows.contains(&row));
-                if !keep && tables.backend(index)?.used != 0 {
+                if !keep && !tables.backend(index)?.endpoint.is_none() {
                     tables.write_backend(index, Backend::UNUSED)?;
                     tables.update_backend(index, |info| *info = blank_backend())?;
                 }
@@ -189,11 +202,14 @@ fn place_backends(
     for row in 0..MAX_BACKENDS as u8 {
         present.push(tables.backend(abi::row(slot, row))?);
     }
-    let find = |backend: &spec::Backend| present.iter().position(|row| same_address(row, backend));
+    let find = |backend: &spec::Backend| {
+        let wanted = backend_endpoint(service, backend);
+        present.iter().position(|row| row.endpoint == wanted)
+    };
     let kept: Vec<Option<usize>> = service.backends.iter().map(find).collect();
     let is_free = |row: &usize| !kept.contains(&Some(*row)) && active.map(usize::from) != Some(*row);
     let (unused, leaving): (Vec<usize>, Vec<usize>) =
-        (0..present.len()).filter(is_free).partition(|&row| present[row].used == 0);
+        (0..present.len()).filter(is_free).partition(|&row| present[row].endpoint.is_none());
     let mut free = unused.into_iter().chain(leaving);
     kept.into_iter()
         .map(|row| row.or_else(|| free.next()).map(|row| row as u8))
@@ -215,7 +231,8 @@ fn adopt(tables: &Tables, slot: u32, rows: &[u8]) -> Result<Adopted, DataplaneEr
     let mut maintenance = Vec::new();
     for &row in rows {
         let index = abi::row(slot, row);
-        maintenance.push(tables.backend(index)?.used != 0 && tables.backend_info(index)?.maintenance != 0);
+        let used = !tables.backend(index)?.endpoint.is_none();
+        maintenance.push(used && tables.backend_info(index)?.maintenance != 0);
     }
     Ok(Adopted {
         position: Position { active, draining, outage: word.outage(), epoch: word.epoch() },
@@ -226,25 +243,33 @@ fn adopt(tables: &Tables, slot: u32, rows: &[u8]) -> Result<Adopted, DataplaneEr
 }
 
 fn vip_endpoint(service: &spec::Service) -> Endpoint {
-    let protocol = match service.protocol {
+    endpoint(SocketAddr::new(service.vip, service.port), service.protocol)
+}
+
+fn backend_endpoint(service: &spec::Service, backend: &spec::Backend) -> Endpoint {
+    endpoint(backend.address, service.protocol)
+}
+
+fn endpoint(at: SocketAddr, protocol: spec::Protocol) -> Endpoint {
+    let protocol = match protocol {
         spec::Protocol::Tcp => protocol::TCP,
         spec::Protocol::Udp => protocol::UDP,
     };
-    Endpoint::new(octets(service.vip), service.port, protocol)
+    Endpoint::new(Address::from(at.ip()), at.port(), protocol)
 }
 
-fn same_address(row: &Backend, backend: &spec::Backend) -> bool {
-    row.used != 0
-        && row.address == octets(backend.address.ip())
-        && row.port == backend.address.port().to_be_bytes()
+fn mode_code(mode: spec::Mode) -> u8 {
+    match mode {
+        spec::Mode::Nat => mode::NAT,
+        spec::Mode::Dsr => mode::DSR,
+    }
 }
 
-fn row_of(backend: &spec::Backend) -> Backend {
-    Backend {
-        address: octets(backend.address.ip()),
-        port: backend.address.port().to_be_bytes(),
-        used: 1,
-        ..Backend::UNUSED
+/// The mode kept by a number.
+pub(super) fn mode_of(code: u8) -> spec::Mode {
+    match code {
+        mode::DSR => spec::Mode::Dsr,
+        _ => spec::Mode::Nat,
     }
 }
 
@@ -260,13 +285,15 @@ fn describe_backend(info: &mut BackendInfo, backend: &spec::Backend) {
 fn blank_service() -> ServiceInfo {
     ServiceInfo {
         name: [0; NAME_LEN],
-        endpoint: Endpoint::new([0; 4], 0, 0),
+        endpoint: Endpoint::NONE,
+        _pad: [0; 4],
         since: 0,
         frozen_until: 0,
         vip_ifindex: 0,
         used: 0,
         cause: 0,
-        _pad: [0; 2],
+        mode: mode::NAT,
+        _reserved: 0,
     }
 }
 

@@ -20,6 +20,20 @@ pub enum StartError {
         /// Its name.
         name: String,
     },
+    /// A backend that only a router leads to, in mode dsr.
+    #[error(
+        "service {service}, mode dsr: backend {backend} ({address}) is behind router {router}, which would send packets to the VIP back; use mode nat, or an address on a network of this gateway's own"
+    )]
+    BehindRouter {
+        /// Of which service.
+        service: String,
+        /// Which.
+        backend: String,
+        /// Its address.
+        address: IpAddr,
+        /// Who leads to it.
+        router: IpAddr,
+    },
     /// Another host has the VIP.
     #[error(
         "VIP {vip} is taken: a host with MAC address {mac} answers for it on {interface}; {advice}, or set gateway.assign_vip = false if that is intended"
@@ -60,7 +74,7 @@ impl StartError {
     /// Whether the operator's files are at fault, rather than the machine.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::NoInterface { .. })
+        matches!(self, Self::Config(_) | Self::NoInterface { .. } | Self::BehindRouter { .. })
     }
 
     pub(super) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {

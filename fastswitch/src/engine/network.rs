@@ -56,6 +56,23 @@ pub(super) fn targets(interfaces: &[Interface]) -> Vec<Target> {
     interfaces.iter().map(target).collect()
 }
 
+/// Refuses backends that packets could not reach as they are: the VIP's own, in mode dsr, come back from a router.
+pub(super) async fn check_neighbours(net: &Net, spec: &Spec) -> Result<(), StartError> {
+    for service in spec.services.iter().filter(|service| service.mode == Mode::Dsr) {
+        for backend in &service.backends {
+            if let Some(router) = net.router(backend.address.ip()).await? {
+                return Err(StartError::BehindRouter {
+                    service: service.name.clone(),
+                    backend: backend.name.clone(),
+                    address: backend.address.ip(),
+                    router,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Where each VIP belongs.
 pub(super) async fn vip_places(
     net: &Net,

@@ -48,6 +48,7 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     let interfaces = background.block_on(network::interfaces(&net, &spec))?;
     warn_of(&spec, &interfaces);
     dataplane::check_foreign(&options.pin_dir, &network::targets(&interfaces))?;
+    background.block_on(network::check_neighbours(&net, &spec))?;
     let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
     background.block_on(network::check_conflicts(&net, &spec, &vips))?;
     let (finished, scripts) = mpsc::unbounded_channel();

@@ -63,6 +63,15 @@ impl Net {
         Ok(to.iter().map(next_hop).collect())
     }
 
+    /// The router that packets of the gateway itself to `to` go to first. None when `to` is on a network of the gateway's
+    /// own, or when there is no way.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn router(&self, to: IpAddr) -> Result<Option<IpAddr>, NetError> {
+        Ok(self.way(to).await?.map(|way| way.address).filter(|address| *address != to))
+    }
+
     /// Asks the kernel to find out (again) the Ethernet address of the next hop toward `to`. It does so on its own
     /// time: [`super::Watch`] tells when. Does nothing where [`Self::next_hop`] knows no way.
     ///

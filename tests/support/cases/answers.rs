@@ -2,22 +2,6 @@
 
 use super::*;
 
-/// The reset that refuses `frame`, whose data is `length` bytes of sequence space.
-fn refused(frame: &Frame, vip: Address, length: u32) -> Frame {
-    tcp(vip, CLIENT_PORT, flag::RST | flag::ACK, b"").macs(CLIENTS_ARM, CLIENT_MAC).with(|reset| {
-        let Body::Tcp { seq: theirs, .. } = &frame.body else { panic!("not TCP") };
-        if let Body::Tcp { seq, ack, window, .. } = &mut reset.body {
-            (*seq, *ack, *window) = (0, theirs.wrapping_add(length), 0);
-        }
-    })
-}
-
-/// The port unreachable that refuses `frame`.
-fn unreachable(frame: &Frame) -> Frame {
-    let quoted = &frame.packet()[..20 + frame.options.len() + 8];
-    icmp(frame.to, frame.from, 3, 3, [0; 4], quoted).macs(CLIENTS_ARM, CLIENT_MAC)
-}
-
 pub(super) fn outages() -> Vec<Case> {
     let outage = |gateway: &mut Gateway| gateway.switch(WEB, Some(0), true);
     let refuse =
@@ -112,7 +96,7 @@ pub(super) fn outages() -> Vec<Case> {
         case(
             "outage: senders that are no single station get silence",
             [Step::Do(outage), Step::Do(names_outage)].into_iter().chain(
-                [[224, 0, 0, 1], [255; 4], [0; 4], [127, 0, 0, 1]].into_iter().flat_map(|from| {
+                [[224, 0, 0, 1], [255; 4], [0; 4], [127, 0, 0, 1]].into_iter().map(v4).flat_map(|from| {
                     let syn = from_client(tcp((from, 4), WEB_VIP, flag::SYN, b""));
                     let query = from_client(udp((from, 4), NAMES_VIP, b""));
                     [
@@ -168,8 +152,8 @@ pub(super) fn echo() -> Vec<Case> {
         case(
             "echo: senders that are no single station get no answer",
             [
-                not_ours(&from_client(icmp([255; 4], VIP, 8, 0, [0; 4], b""))),
-                not_ours(&from_client(icmp([0; 4], VIP, 8, 0, [0; 4], b""))),
+                not_ours(&from_client(icmp(v4([255; 4]), VIP, 8, 0, [0; 4], b""))),
+                not_ours(&from_client(icmp(v4([0; 4]), VIP, 8, 0, [0; 4], b""))),
             ],
         ),
     ]

@@ -74,10 +74,9 @@ pub(super) fn strangers() -> Vec<Case> {
             ],
         ),
         case(
-            "stranger: VLAN, IPv6, ARP, nonsense",
+            "stranger: VLAN, ARP, nonsense",
             [
                 pass_bytes(&tagged, Reason::NotOurs),
-                not_ours(&ether_type(0x86dd)),
                 pass_bytes(&arp, Reason::NotOurs),
                 not_ours(&ether_type(0x0007)),
             ],
@@ -105,6 +104,12 @@ pub(super) fn broken() -> Vec<Case> {
         case(
             "malformed: version or IHL",
             [0x00, 0x44, 0x40, 0x55, 0x65, 0x35, 0xf5].map(|byte| poke(data(WEB_VIP), IP, byte)),
+        ),
+        case(
+            "malformed: one family in the other's frame",
+            [0x86dd, 0x0800].into_iter().zip([data(WEB_VIP), ipv6::data()]).map(|(ether_type, frame)| {
+                pass_bytes(&frame.with(|frame| frame.ether_type = ether_type).bytes(), Reason::Malformed)
+            }),
         ),
         case("malformed: IHL beyond the packet", [poke(query(), IP, 0x4f)]),
         case(

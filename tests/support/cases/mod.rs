@@ -1,14 +1,18 @@
 //! The packet table. A case is a short story; a step says what came by which arm, and everything that follows.
 
 mod answers;
+mod dsr;
+mod ipv6;
 mod left_alone;
 mod to_backends;
 mod to_clients;
 
+use std::net::IpAddr;
+
 use fastswitch_common::{abi::NO_SERVICE, reason::Reason};
 
 use super::{
-    frame::{Address, Body, Frame, flag, icmp, tcp, udp},
+    frame::{Address, Body, Frame, flag, icmp, tcp, udp, v4},
     gateway::{
         Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENTS_ARM, DEAD_ENDS, Gateway, LOST, LOST_PORT, LOST_VIP,
         NAMES, NAMES_PRIMARY, NAMES_VIP, NEAR, NEAR_BACKEND, NEAR_BACKEND_MAC, NEAR_VIP, OWN_ADDRESS,
@@ -63,6 +67,8 @@ pub fn all() -> Vec<Case> {
         left_alone::fragments(),
         left_alone::strangers(),
         left_alone::broken(),
+        ipv6::all(),
+        dsr::all(),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -83,6 +89,23 @@ fn pass(arm: Arm, frame: &Frame, slot: u32, reason: Reason) -> Step {
 /// Untouched, discarded.
 fn drop(arm: Arm, frame: &Frame, slot: u32, reason: Reason) -> Step {
     packet(arm, frame.bytes(), action::DROP, frame.bytes(), slot, reason)
+}
+
+/// The reset that refuses `frame`, whose data is `length` bytes of sequence space.
+fn refused(frame: &Frame, vip: Address, length: u32) -> Frame {
+    let Body::Tcp { seq: theirs, from: port, .. } = &frame.body else { panic!("not TCP") };
+    tcp(vip, (frame.from, *port), flag::RST | flag::ACK, b"").macs(CLIENTS_ARM, CLIENT_MAC).with(|reset| {
+        if let Body::Tcp { seq, ack, window, .. } = &mut reset.body {
+            (*seq, *ack, *window) = (0, theirs.wrapping_add(length), 0);
+        }
+    })
+}
+
+/// The port unreachable that refuses `frame`.
+fn unreachable(frame: &Frame) -> Frame {
+    let quoted = frame.header_len() + 8;
+    let (type_, code, quoted) = if frame.from.is_ipv4() { (3, 3, quoted) } else { (1, 4, quoted.min(128)) };
+    icmp(frame.to, frame.from, type_, code, [0; 4], &frame.packet()[..quoted]).macs(CLIENTS_ARM, CLIENT_MAC)
 }
 
 /// Untouched bytes that need not be a frame, to the kernel, as nobody's.
@@ -128,7 +151,7 @@ fn answer(frame: &Frame, out: &Frame, slot: u32, reason: Reason) -> Step {
 }
 
 const CLIENT_PORT: Address = (CLIENT, 40000);
-const ELSEWHERE: [u8; 4] = [192, 0, 2, 1];
+const ELSEWHERE: IpAddr = v4([192, 0, 2, 1]);
 
 fn syn(vip: Address) -> Frame {
     from_client(tcp(CLIENT_PORT, vip, flag::SYN, b""))

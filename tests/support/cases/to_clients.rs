@@ -97,7 +97,7 @@ pub(super) fn replies() -> Vec<Case> {
         }),
     ];
     cases.push({
-        let client = ([10, 9, 4, 5], 40000);
+        let client = (v4([10, 9, 4, 5]), 40000);
         let small = from_backend(tcp(WEB_PRIMARY, client, flag::ACK, &[0; SMALL_MTU - 40]));
         let large = from_backend(tcp(WEB_PRIMARY, client, flag::ACK, &[0; SMALL_MTU - 39]));
         let sent = small.clone().renamed_source(WEB_VIP, BACKENDS_ARM, STANDBY_MAC).bytes();

@@ -1,5 +1,6 @@
 //! The backends' servers: starting, ending, pausing.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -18,11 +19,13 @@ pub struct ServerOptions {
     pub load_time: Duration,
     /// Its version.
     pub version: String,
+    /// Where it listens besides the backend's own addresses.
+    pub also: Vec<SocketAddr>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        ServerOptions { load_time: Duration::ZERO, version: "v1".to_owned() }
+        ServerOptions { load_time: Duration::ZERO, version: "v1".to_owned(), also: Vec::new() }
     }
 }
 
@@ -39,6 +42,9 @@ impl Lab {
             .args(["--load-time", &humantime::format_duration(options.load_time).to_string()])
             .args(["--version", &options.version, "--data"])
             .arg(self.data_dir());
+        for address in &options.also {
+            command.args(["--listen", &address.to_string()]);
+        }
         self.start(backend.name(), &mut command)?;
         wait::until_true(&format!("{}'s server listens", backend.name()), START, || {
             let listens = self.health(backend)?.is_some();

@@ -1,0 +1,19 @@
+//! Room for what a rarely called function is given: not on the stack, of which there are 512 bytes for a whole chain of
+//! calls.
+
+use aya_ebpf::{macros::map, maps::PerCpuArray};
+use fastswitch_common::parse::Segment;
+
+#[map]
+static SCRATCH: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
+
+/// A copy of `segment`; the one before is gone. `None` cannot be.
+#[inline(always)]
+pub(crate) fn copy(segment: &Segment) -> Option<&'static Segment> {
+    let place = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own entry, no program interrupts this one on its CPU, and no function keeps what it is given.
+    unsafe {
+        *place = *segment;
+        Some(&*place)
+    }
+}
