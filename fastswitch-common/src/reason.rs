@@ -49,7 +49,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Not IPv4, or none of TCP, UDP and echo to a VIP, from a backend or to one.
+    /// Not IP, or none of TCP, UDP and echo to a VIP, from a backend or to one.
     NotOurs = 0, "not_ours", Pass;
     /// To the active backend, by the next hop that the daemon keeps.
     Forwarded = 1, "forwarded", Forward;
@@ -73,7 +73,7 @@ reasons! {
     Direct = 10, "direct", Pass;
     /// Fragment of a packet to a VIP.
     Fragment = 11, "fragment", Pass;
-    /// TTL too small to forward.
+    /// TTL or hop limit too small to forward.
     TtlExpired = 12, "ttl_expired", Pass;
     /// Headers cut short or contradictory.
     Malformed = 13, "malformed", Pass;
