@@ -88,10 +88,12 @@ pub mod map {
 pub mod program {
     /// Goes on with IPv6.
     pub const IPV6: u32 = 0;
+    /// Goes on with what is no segment.
+    pub const OTHER: u32 = 1;
     /// How many there are.
-    pub const COUNT: u32 = 1;
+    pub const COUNT: u32 = 2;
     /// Their names in the object, by number.
-    pub const NAMES: [&str; COUNT as usize] = ["fastswitch_ipv6"];
+    pub const NAMES: [&str; COUNT as usize] = ["fastswitch_ipv6", "fastswitch_other"];
 }
 
 /// IANA protocol numbers that appear in keys.

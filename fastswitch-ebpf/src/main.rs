@@ -3,7 +3,8 @@
 //! Owns the order in which a packet is looked up. Refuses to parse or rewrite (that is `fastswitch_common`, so that a
 //! host can test it) and to decide who is active (that is the daemon's switch word).
 //!
-//! A program per family: each has the stack and the compiler's attention to itself. What is marked `#[inline(never)]` is
+//! Each family is a program of its own, and what is no segment a third: the kernel allows 512 bytes of stack for a whole
+//! chain of calls, and the compiler makes better code of one thing at a time. What is marked `#[inline(never)]` is
 //! rare, and takes no room from the instructions, registers and stack of what most packets need. Such a function is given
 //! a [`scratch::copy`]: what is passed by reference has to be in memory from its first use on, for every packet.
 #![no_std]
@@ -23,7 +24,7 @@ mod reply;
 mod scratch;
 mod verdict;
 
-use aya_ebpf::{EbpfContext as _, macros::xdp, programs::XdpContext};
+use aya_ebpf::{macros::xdp, programs::XdpContext};
 use fastswitch_common::{
     abi::program,
     packet::Packet,
@@ -42,13 +43,8 @@ fn fastswitch(ctx: XdpContext) -> u32 {
     let packet = ctx::packet(&ctx);
     match parse::family(&packet) {
         Ok(Family::V4) => finish(&ctx, packet, parse::ipv4),
-        Ok(Family::V6) => {
-            // SAFETY: the map holds programs of this type only. Comes back if it is empty, which is so for a moment only,
-            // before the very first program is attached.
-            let _ = unsafe { PROGRAMS.tail_call(&ctx, program::IPV6) };
-            Verdict::no_service(Reason::NotOurs).carry_out(&ctx)
-        }
-        Err(_) => other(ctx),
+        Ok(Family::V6) => go_on(&ctx, program::IPV6),
+        Err(_) => go_on(&ctx, program::OTHER),
     }
 }
 
@@ -59,21 +55,9 @@ fn fastswitch_ipv6(ctx: XdpContext) -> u32 {
     finish(&ctx, packet, parse::ipv6)
 }
 
-#[inline(always)]
-fn finish(
-    ctx: &XdpContext,
-    packet: Packet<'_>,
-    parse: impl FnOnce(&Packet<'_>) -> Result<Content, Reason>,
-) -> u32 {
-    match parse(&packet) {
-        Ok(Content::Segment(segment)) => segment_verdict(ctx, packet, &segment).carry_out(ctx),
-        _ => other(XdpContext::new(ctx.as_ptr().cast())),
-    }
-}
-
-/// What is no segment; read once more, which those that are do not notice.
-#[inline(never)]
-fn other(ctx: XdpContext) -> u32 {
+/// Goes on with what is no segment; read once more, which those that are do not notice.
+#[xdp]
+fn fastswitch_other(ctx: XdpContext) -> u32 {
     let reason = match parse::parse(&ctx::packet(&ctx)) {
         Ok(Content::Echo(echo)) => echo::answer(&ctx, &echo),
         Ok(Content::Fragment(destination)) if is_vip(&destination) => Reason::Fragment,
@@ -83,6 +67,27 @@ fn other(ctx: XdpContext) -> u32 {
         Err(reason) => reason,
     };
     Verdict::no_service(reason).carry_out(&ctx)
+}
+
+#[inline(always)]
+fn finish(
+    ctx: &XdpContext,
+    packet: Packet<'_>,
+    parse: impl FnOnce(&Packet<'_>) -> Result<Content, Reason>,
+) -> u32 {
+    match parse(&packet) {
+        Ok(Content::Segment(segment)) => segment_verdict(ctx, packet, &segment).carry_out(ctx),
+        _ => go_on(ctx, program::OTHER),
+    }
+}
+
+/// Jumps to a part of the program.
+#[inline(always)]
+fn go_on(ctx: &XdpContext, part: u32) -> u32 {
+    // SAFETY: the map holds programs of this type only. Comes back if it has none there, which is so only before the very
+    // first program is attached.
+    let _ = unsafe { PROGRAMS.tail_call(ctx, part) };
+    Verdict::no_service(Reason::NotOurs).carry_out(ctx)
 }
 
 #[inline(always)]
