@@ -86,7 +86,7 @@ fn finish(
 fn go_on(ctx: &XdpContext, part: u32) -> u32 {
     // SAFETY: the map holds programs of this type only. Comes back if it has none there, which is so only before the very
     // first program is attached.
-    let _ = unsafe { PROGRAMS.tail_call(ctx, part) };
+    unsafe { PROGRAMS.tail_call(ctx, part) };
     Verdict::no_service(Reason::NotOurs).carry_out(ctx)
 }
 

@@ -25,7 +25,7 @@ use history::History;
 /// What `cargo xtask server` takes.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Address for TCP (HTTP) and UDP (echo), several times for several. Not 0.0.0.0 or [::]: an echo must come from the
+    /// Address for TCP (HTTP) and UDP (echo), several times for several. Not 0.0.0.0 or `::`: an echo must come from the
     /// address that was asked.
     #[arg(long, value_name = "IP:PORT", required = true)]
     pub listen: Vec<SocketAddr>,
