@@ -74,7 +74,13 @@ fn check_looks_at_the_machine(lab: &Lab) -> anyhow::Result<()> {
         config["service"][1]["backend"][2]["stop"]["command"] = json!([file]);
     })?;
     let said = wrong(lab, &["check", "-c", &file])?;
-    for expected in [&file[..], "`eth7`", "/nowhere/start.sh", &format!("chmod +x {file}")] {
+    for expected in ["\"eth7\"", "/nowhere/start.sh", &format!("chmod +x {file}"), "3 errors"] {
+        ensure!(said.contains(expected), "`{expected}` is not in: {said}");
+    }
+    // Among the other errors, and each where it is.
+    lab.write_config_text("[gateway]\ninterfaces = [\"eth0\", \"eth7\"]\nassign_vip = 1\n")?;
+    let said = wrong(lab, &["check", "-c", &file])?;
+    for expected in [&format!("{file}:2:23: `gateway.interfaces[1]`")[..], &format!("{file}:3:14: ")] {
         ensure!(said.contains(expected), "`{expected}` is not in: {said}");
     }
     Ok(())

@@ -46,7 +46,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
                 state_dir: places.state_dir.clone(),
                 packet_log: *packet_log,
             };
-            engine::run(&options).map_err(Failure::start)
+            engine::run(&options).map_err(|error| check::start_refused(config, error))
         }
         Command::Check { config } => check::check(config),
         Command::Status { service, json, watch } => {
