@@ -218,6 +218,9 @@ fn faults_are_seen() -> anyhow::Result<()> {
         client.wait_for(what, client.now(), LIMIT, move |attempt| failure(&attempt.outcome))
     };
     answered("the start")?;
+    // One more is refused, and the first can still be told what to do.
+    let again = lab.start_server(primary, &ServerOptions::default());
+    anyhow::ensure!(again.is_err_and(|error| format!("{error:#}").contains("runs already")));
     lab.cut_link(primary)?;
     failed("the cut link")?;
     lab.restore_link(primary)?;
