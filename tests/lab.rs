@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 type Test = fn() -> anyhow::Result<()>;
 
 fn main() -> ExitCode {
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 13] = [
         ("machines_reach_each_other_two_arm", || machines_reach_each_other(Topology::TwoArm)),
         ("machines_reach_each_other_one_arm", || machines_reach_each_other(Topology::OneArm)),
         ("a_narrow_wire_to_a_backend", a_narrow_wire_to_a_backend),
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         ("nothing_stays", nothing_stays),
         ("nothing_stays_after_a_failure", nothing_stays_after_a_failure),
         ("nothing_stays_when_the_owner_is_killed", nothing_stays_when_the_owner_is_killed),
+        ("nobody_reads_the_output", nobody_reads_the_output),
         ("a_name_in_use_is_left_alone", a_name_in_use_is_left_alone),
         ("faults_are_seen", faults_are_seen),
         ("cold_scripts", cold_scripts),
@@ -180,6 +181,20 @@ fn nothing_stays_when_the_owner_is_killed() -> anyhow::Result<()> {
         owner.wait()?;
         wait::until_true("nothing is left", LIMIT, || Ok(trace.present().is_empty()))?;
     }
+    Ok(())
+}
+
+/// As with `cargo xtask run | head -1`.
+fn nobody_reads_the_output() -> anyhow::Result<()> {
+    let options = LabOptions::unique();
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    owner.args(["run", "--no-build", "--name", &options.name]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut owner = owner.spawn()?;
+    let stdout = owner.stdout.take().ok_or_else(|| anyhow::anyhow!("no stdout"))?;
+    BufReader::new(stdout).read_line(&mut String::new())?;
+    let ended = owner.wait_with_output()?;
+    anyhow::ensure!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+    anyhow::ensure!(Trace::of(&options.name)?.present().is_empty());
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::interrupt::{self, Interrupted};
 use crate::lab::Lab;
+use crate::say::say;
 
 const EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -18,7 +19,7 @@ const REPAINT: &str = "\x1b[H\x1b[J";
 pub(super) fn show(lab: &Lab) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     if !terminal {
-        println!("{}Ctrl-C removes it.\n", lab.introduction());
+        say(format!("{}Ctrl-C removes it.\n", lab.introduction()))?;
     }
     let start = Instant::now();
     let mut shown = String::new();
@@ -28,13 +29,13 @@ pub(super) fn show(lab: &Lab) -> anyhow::Result<ExitCode> {
             if terminal {
                 print!("{REPAINT}{next}");
             } else {
-                println!("{:7.1} s  {next}", start.elapsed().as_secs_f64());
+                say(format!("{:7.1} s  {next}", start.elapsed().as_secs_f64()))?;
             }
             io::stdout().flush()?;
             shown = next;
         }
         if pause(EVERY).is_err() {
-            println!("\nRemoving the lab ..");
+            say("\nRemoving the lab ..")?;
             return Ok(ExitCode::SUCCESS);
         }
     }
