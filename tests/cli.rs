@@ -17,6 +17,7 @@ use support::scene::{
     configure, counter, datagrams_come_back, list, nothing_is_left, program, run, scene, service,
     start_daemon, wait_active, wait_backend, whoami,
 };
+use support::terminal;
 
 fn main() -> ExitCode {
     let trials: Vec<Trial> = vec![
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         scene("without_anything_pinned", without_anything_pinned),
         scene("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
         scene("status_watches", status_watches),
+        scene("status_watches_on_a_terminal", status_watches_on_a_terminal),
     ];
     run(trials)
 }
@@ -74,7 +76,13 @@ fn check_looks_at_the_machine(lab: &Lab) -> anyhow::Result<()> {
         config["service"][1]["backend"][2]["stop"]["command"] = json!([file]);
     })?;
     let said = wrong(lab, &["check", "-c", &file])?;
-    for expected in [&file[..], "`eth7`", "/nowhere/start.sh", &format!("chmod +x {file}")] {
+    for expected in ["\"eth7\"", "/nowhere/start.sh", &format!("chmod +x {file}"), "3 errors"] {
+        ensure!(said.contains(expected), "`{expected}` is not in: {said}");
+    }
+    // Among the other errors, and each where it is.
+    lab.write_config_text("[gateway]\ninterfaces = [\"eth0\", \"eth7\"]\nassign_vip = 1\n")?;
+    let said = wrong(lab, &["check", "-c", &file])?;
+    for expected in [&format!("{file}:2:23: `gateway.interfaces[1]`")[..], &format!("{file}:3:14: ")] {
         ensure!(said.contains(expected), "`{expected}` is not in: {said}");
     }
     Ok(())
@@ -284,5 +292,23 @@ fn status_watches(lab: &Lab) -> anyhow::Result<()> {
     seen("standby")?;
     watching.kill()?;
     watching.wait()?;
+    Ok(())
+}
+
+/// What does not fit is cut, and the terminal is as it was afterwards.
+fn status_watches_on_a_terminal(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    let watch = |args: &str| {
+        let line = format!("fastswitch status {args} --watch");
+        anyhow::Ok(terminal::on_terminal(lab.command(Host::Gw, "script")?, 60, 14, &line))
+    };
+    let (shown, code) = terminal::until_ctrl_c(watch("")?, "more lines")?;
+    ensure!(code == Some(130) && shown.contains("daemon running"), "{code:?}: {shown}");
+    ensure!(shown.ends_with(terminal::LEFT) && !shown.contains('\n'), "{shown:?}");
+    // An error is told where it stays.
+    let output = shell::output(&mut watch("ars")?)?;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, after) = shown.rsplit_once(terminal::LEFT).unwrap_or_default();
+    ensure!(output.status.code() == Some(2) && after.contains("`ars`"), "{output:?}: {shown}");
     Ok(())
 }

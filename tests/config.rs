@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fastswitch::config::{Errors, load, parse};
+use fastswitch::config::{Errors, Host, load, load_on, parse};
 use fastswitch::machine::spec::{
     Check, Failback, Heartbeat, Mode, OnOutage, Protocol, Script, Service, Tier,
 };
@@ -265,6 +265,44 @@ fn files_that_cannot_be_read_are_named() {
     huge.as_file().set_len((16 << 20) + 1).unwrap();
     assert!(load(huge.path()).unwrap_err().to_string().contains("larger than 16 MiB"));
     assert!(load(Path::new("/dev/zero")).unwrap_err().to_string().contains("larger than 16 MiB"));
+}
+
+/// A machine with one interface and one program.
+struct Small;
+
+impl Host for Small {
+    fn has_interface(&self, name: &str) -> bool {
+        name == "eth0"
+    }
+
+    fn unfit(&self, program: &str) -> Option<String> {
+        (program != "/bin/start").then(|| "no such program".to_owned())
+    }
+}
+
+#[test]
+fn what_the_machine_lacks_is_among_the_errors() {
+    let text = "[gateway]\ninterfaces = [\"eth0\", \"eth7\"]\nassign_vip = 1\n[[service]]\nname = \"asr\"\n\
+        vip = \"10.0.0.100\"\nport = 80\n[[service.backend]]\nname = \"one\"\naddress = \"10.0.0.1:80\"\n\
+        [[service.backend]]\nname = \"two\"\naddress = \"10.0.0.2:80\"\ntier = \"cold\"\n\
+        start.command = [\"/bin/start\"]\nstop.command = [\"/bin/stop\", \"-f\"]\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let errors = load_on(file.path(), &Small).unwrap_err();
+    let told: Vec<_> = errors
+        .list()
+        .iter()
+        .map(|error| (error.line.unwrap(), error.column.unwrap(), &*error.message))
+        .collect();
+    let stop = "service \"asr\", backend \"two\": `stop.command[0]` is \"/bin/stop\", which cannot be run: no such program";
+    let expected = [
+        (2, 23, "`gateway.interfaces[1]` is \"eth7\", which this machine does not have"),
+        (3, 14, "`gateway.assign_vip` is 1"),
+        (16, 17, stop),
+    ];
+    assert_eq!(told, expected);
+    // Somewhere else it may be right.
+    assert_eq!(load(file.path()).unwrap_err().list().len(), 1);
 }
 
 /// Neither the depth nor the length of what is written is anybody's undoing.

@@ -1,5 +1,8 @@
 //! The lab itself: machines reach each other, labs do not, and nothing stays behind. Needs root.
 
+#[path = "support/terminal.rs"]
+mod terminal;
+
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::{Command, ExitCode, Stdio};
@@ -17,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 type Test = fn() -> anyhow::Result<()>;
 
 fn main() -> ExitCode {
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 14] = [
         ("machines_reach_each_other_two_arm", || machines_reach_each_other(Topology::TwoArm)),
         ("machines_reach_each_other_one_arm", || machines_reach_each_other(Topology::OneArm)),
         ("a_narrow_wire_to_a_backend", a_narrow_wire_to_a_backend),
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
         ("nothing_stays", nothing_stays),
         ("nothing_stays_after_a_failure", nothing_stays_after_a_failure),
         ("nothing_stays_when_the_owner_is_killed", nothing_stays_when_the_owner_is_killed),
+        ("nobody_reads_the_output", nobody_reads_the_output),
+        ("a_terminal_is_left_as_it_was", a_terminal_is_left_as_it_was),
         ("a_name_in_use_is_left_alone", a_name_in_use_is_left_alone),
         ("faults_are_seen", faults_are_seen),
         ("cold_scripts", cold_scripts),
@@ -183,6 +188,36 @@ fn nothing_stays_when_the_owner_is_killed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// As with `cargo xtask run | head -1`.
+fn nobody_reads_the_output() -> anyhow::Result<()> {
+    let options = LabOptions::unique();
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    owner.args(["run", "--no-build", "--name", &options.name]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut owner = owner.spawn()?;
+    let stdout = owner.stdout.take().ok_or_else(|| anyhow::anyhow!("no stdout"))?;
+    BufReader::new(stdout).read_line(&mut String::new())?;
+    let ended = owner.wait_with_output()?;
+    anyhow::ensure!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
+    anyhow::ensure!(Trace::of(&options.name)?.present().is_empty());
+    Ok(())
+}
+
+fn a_terminal_is_left_as_it_was() -> anyhow::Result<()> {
+    let options = LabOptions::unique();
+    let line = format!("{} run --no-build --name {}", env!("CARGO_BIN_EXE_xtask"), options.name);
+    let command = terminal::on_terminal(Command::new("script"), 60, 14, &line);
+    // The last line of a picture that began with what can be tried.
+    let (shown, code) = terminal::until_ctrl_c(command, "more lines")?;
+    anyhow::ensure!(
+        code == Some(0) && shown.contains("curl -s 10.77.1.100:7860/whoami"),
+        "{code:?}: {shown}"
+    );
+    let (picture, after) = shown.rsplit_once(terminal::LEFT).unwrap_or_default();
+    anyhow::ensure!(picture.contains("daemon running") && after.contains("Removing the lab"), "{shown}");
+    anyhow::ensure!(Trace::of(&options.name)?.present().is_empty());
+    Ok(())
+}
+
 fn a_name_in_use_is_left_alone() -> anyhow::Result<()> {
     let options = LabOptions::unique();
     let lab = Lab::up(&options)?;
@@ -218,6 +253,9 @@ fn faults_are_seen() -> anyhow::Result<()> {
         client.wait_for(what, client.now(), LIMIT, move |attempt| failure(&attempt.outcome))
     };
     answered("the start")?;
+    // One more is refused, and the first can still be told what to do.
+    let again = lab.start_server(primary, &ServerOptions::default());
+    anyhow::ensure!(again.is_err_and(|error| format!("{error:#}").contains("runs already")));
     lab.cut_link(primary)?;
     failed("the cut link")?;
     lab.restore_link(primary)?;

@@ -61,7 +61,10 @@ fn says(said: &str, expected: &[&str]) -> anyhow::Result<()> {
 fn an_interface_that_does_not_exist(lab: &Lab) -> anyhow::Result<()> {
     configure(lab, |config| config["gateway"]["interfaces"] = serde_json::json!(["eth0", "eth7"]))?;
     let said = wrong(lab, &args(&daemon(lab)?))?;
-    says(&said, &["`eth7`", "gateway.interfaces", "ip link"])?;
+    says(
+        &said,
+        &[&format!("{}:", lab.config_file().display()), "`gateway.interfaces[1]` is \"eth7\"", "ip link"],
+    )?;
     nothing_is_left(lab)
 }
 

@@ -8,3 +8,4 @@ pub(crate) mod privileged;
 pub(crate) mod said;
 pub(crate) mod scene;
 pub(crate) mod stream;
+pub(crate) mod terminal;

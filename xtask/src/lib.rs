@@ -13,6 +13,7 @@ pub mod load;
 pub mod privilege;
 pub mod programs;
 pub mod run;
+pub mod say;
 pub mod server;
 pub mod setup;
 pub mod shell;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, interrupt, lab, run, server, setup, test, tidy};
+use xtask::{bench, interrupt, lab, run, say, server, setup, test, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
@@ -45,6 +45,8 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) if error.is::<interrupt::Interrupted>() => ExitCode::from(130),
+        // Who closed the pipe has what they wanted.
+        Err(error) if error.is::<say::Unread>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -25,7 +25,7 @@ pub(super) struct Args {
 }
 
 /// Where everything is.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Places {
     /// Control socket of the daemon.
     #[arg(long, global = true, env = "FASTSWITCH_SOCKET", default_value = DEFAULT_SOCKET, value_name = "PATH")]

@@ -7,48 +7,39 @@ use std::path::Path;
 use super::failure::Failure;
 use super::say;
 use crate::config;
-use crate::machine::spec::{Script, Spec};
+use crate::engine::StartError;
 
 /// Checks a configuration file, the interfaces it names and the scripts it would run.
 pub(super) fn check(path: &Path) -> Result<(), Failure> {
-    let spec = config::load(path).map_err(Failure::usage)?;
-    let missing: Vec<String> = interfaces(&spec).chain(scripts(&spec)).collect();
-    if !missing.is_empty() {
-        return Err(Failure::usage(format!("{}:\n  {}", path.display(), missing.join("\n  "))));
-    }
+    let spec = config::load_on(path, &Here).map_err(Failure::usage)?;
     let backends: usize = spec.services.iter().map(|service| service.backends.len()).sum();
     say(&format!("{}: valid, {} services, {backends} backends", path.display(), spec.services.len()));
     Ok(())
 }
 
-fn interfaces(spec: &Spec) -> impl Iterator<Item = String> + '_ {
-    let exists = |name: &&String| nix::net::if_::if_nametoindex(name.as_str()).is_ok();
-    let missing = spec.gateway.interfaces.iter().filter(move |name| !exists(name));
-    missing.map(|name| {
-        format!("interface `{name}` of gateway.interfaces does not exist: `ip link` lists those that do")
-    })
+/// Why the daemon did not start; where in the file, if that names what is not here.
+pub(super) fn start_refused(path: &Path, error: StartError) -> Failure {
+    match (&error, config::load_on(path, &Here)) {
+        (StartError::NoInterface { .. }, Err(errors)) => Failure::usage(errors),
+        _ => Failure::start(error),
+    }
 }
 
-fn scripts(spec: &Spec) -> impl Iterator<Item = String> + '_ {
-    spec.services.iter().flat_map(|service| {
-        service.backends.iter().flat_map(|backend| {
-            let of = format!("service `{}`, backend `{}`", service.name, backend.name);
-            [("start", &backend.start), ("stop", &backend.stop)].into_iter().filter_map(
-                move |(kind, script)| Some(format!("{of}: {kind}.command: {}", fault(script.as_ref()?)?)),
-            )
-        })
-    })
-}
+/// The machine that this process is on.
+struct Here;
 
-/// What keeps a script from being run, as far as can be seen without running it.
-fn fault(script: &Script) -> Option<String> {
-    let program = script.command.first()?;
-    match fs::metadata(program) {
-        Err(error) => Some(format!("{program}: {error}")),
-        Ok(file) if !file.is_file() => Some(format!("{program} is not a file")),
-        Ok(file) if file.permissions().mode() & 0o111 == 0 => {
-            Some(format!("{program} is not executable: chmod +x {program}"))
+impl config::Host for Here {
+    fn has_interface(&self, name: &str) -> bool {
+        nix::net::if_::if_nametoindex(name).is_ok()
+    }
+
+    /// As far as can be seen without running it.
+    fn unfit(&self, program: &str) -> Option<String> {
+        match fs::metadata(program) {
+            Err(error) => Some(error.to_string()),
+            Ok(file) if !file.is_file() => Some("it is not a file".to_owned()),
+            Ok(file) if file.permissions().mode() & 0o111 == 0 => Some("it is not executable".to_owned()),
+            Ok(_) => None,
         }
-        Ok(_) => None,
     }
 }

@@ -4,10 +4,10 @@ mod args;
 mod check;
 mod failure;
 mod table;
+mod watch;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 
@@ -16,9 +16,6 @@ use crate::control::{self, ClientError};
 use crate::{dataplane, engine, offline, telemetry};
 use args::{Args, Command, Places};
 use failure::Failure;
-
-/// How often `--watch` looks.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the command line of this process.
 #[must_use]
@@ -46,12 +43,12 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
                 state_dir: places.state_dir.clone(),
                 packet_log: *packet_log,
             };
-            engine::run(&options).map_err(Failure::start)
+            engine::run(&options).map_err(|error| check::start_refused(config, error))
         }
         Command::Check { config } => check::check(config),
         Command::Status { service, json, watch } => {
             let request = Request::Status { service: service.clone() };
-            if *watch { watch_status(places, &request, *json) } else { print_status(places, &request, *json) }
+            if *watch { watch::watch(places, &request, *json) } else { print_status(places, &request, *json) }
         }
         Command::Switch { service, backend, force } => steer(
             places,
@@ -101,27 +98,6 @@ fn print_status(places: &Places, request: &Request, json: bool) -> Result<(), Fa
     let status = status(places, request)?;
     say(&render(&status, json)?);
     Ok(())
-}
-
-/// On a terminal a picture that is painted anew; into a pipe, a new block for each change.
-fn watch_status(places: &Places, request: &Request, json: bool) -> Result<(), Failure> {
-    let terminal = std::io::stdout().is_terminal() && !json;
-    let mut last = String::new();
-    loop {
-        let text = match status(places, request) {
-            Ok(status) => render(&status, json)?,
-            Err(failure) if failure.is_usage() => return Err(failure),
-            Err(failure) => failure.to_string(),
-        };
-        if terminal {
-            // Home, the text with each line's rest cleared, then everything below it: no flicker.
-            say(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")));
-        } else if text != last {
-            say(&text);
-            last = text;
-        }
-        std::thread::sleep(WATCH_INTERVAL);
-    }
 }
 
 fn render(status: &Status, json: bool) -> Result<String, Failure> {

@@ -176,5 +176,12 @@ fn command(reader: &mut Reader<'_, '_>) -> Read<Vec<String>> {
         let help = "write the whole path of the program; nothing is searched for, and no shell is used";
         return Err(reader.error(program.at, "command[0]", &problem, help));
     }
+    if let (Some(host), Some(program)) = (reader.host(), command.first())
+        && let Some(why) = host.unfit(&program.value)
+    {
+        let problem = format!("is {}, which cannot be run: {why}", quoted(&program.value));
+        let help = format!("put a program there and make it executable: chmod +x {}", program.value);
+        return Err(reader.error(program.at, "command[0]", &problem, &help));
+    }
     Ok(command.into_iter().map(|argument| argument.value).collect())
 }

@@ -2,19 +2,20 @@
 
 use toml::de::DeTable;
 
+use super::host::Host;
 use super::log::{Log, Read};
 use super::reader::Reader;
 use super::service::Services;
 use super::unique::Unique;
-use super::values::{boolean, interface};
+use super::values::{boolean, interface, quoted};
 use crate::machine::spec::{Gateway, Spec};
 
 /// Most interfaces of a gateway: what the pinned maps have room for.
 const MAX_INTERFACES: usize = 64;
 
 /// Compiles a file; whatever is wrong with it is in `log`.
-pub(super) fn spec(table: DeTable<'_>, log: &Log<'_>) -> Read<Spec> {
-    let mut file = Reader::new(log, table);
+pub(super) fn spec<'a>(table: DeTable<'_>, log: &'a Log<'a>, host: Option<&'a dyn Host>) -> Read<Spec> {
+    let mut file = Reader::new(log, table, host);
     let gateway = gateway(&mut file);
     let services = Services::read(&mut file, log);
     file.finish();
@@ -36,9 +37,14 @@ fn interfaces(reader: &mut Reader<'_, '_>) -> Read<Vec<String>> {
     let interfaces = reader.list("interfaces", "interfaces = [\"eth0\"]", interface)?;
     let mut seen = Unique::new();
     for (index, interface) in interfaces.iter().enumerate() {
+        let (key, name) = (format!("interfaces[{index}]"), quoted(&interface.value));
         if seen.claim(&interface.value, "", interface.at).is_some() {
-            let problem = format!("is \"{}\" once more", interface.value);
-            reader.error(interface.at, &format!("interfaces[{index}]"), &problem, "name each interface once");
+            let problem = format!("is {name} once more");
+            reader.error(interface.at, &key, &problem, "name each interface once");
+        }
+        if reader.host().is_some_and(|host| !host.has_interface(&interface.value)) {
+            let problem = format!("is {name}, which this machine does not have");
+            reader.error(interface.at, &key, &problem, "`ip link` lists the interfaces that it has");
         }
     }
     if let Some(first) = interfaces.get(MAX_INTERFACES) {

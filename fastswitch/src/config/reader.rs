@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::host::Host;
 use super::log::{Log, Read, Reported};
 use super::values::{Fault, seen, shown};
 use super::words::meant;
@@ -17,6 +18,7 @@ pub(super) struct At<T> {
 /// A table being read. Ends with [`Reader::finish`].
 pub(super) struct Reader<'a, 'i> {
     log: &'a Log<'a>,
+    host: Option<&'a dyn Host>,
     /// How messages call the object whose keys these are; empty for the file itself.
     object: String,
     /// What precedes the keys in messages, such as `heartbeat.`.
@@ -28,8 +30,8 @@ pub(super) struct Reader<'a, 'i> {
 
 impl<'a, 'i> Reader<'a, 'i> {
     /// Reads the whole file's table.
-    pub(super) fn new(log: &'a Log<'a>, table: DeTable<'i>) -> Self {
-        Self { log, object: String::new(), prefix: String::new(), at: 0, table, asked: Vec::new() }
+    pub(super) fn new(log: &'a Log<'a>, table: DeTable<'i>, host: Option<&'a dyn Host>) -> Self {
+        Self { log, host, object: String::new(), prefix: String::new(), at: 0, table, asked: Vec::new() }
     }
 
     /// Names the object whose keys these are.
@@ -40,6 +42,11 @@ impl<'a, 'i> Reader<'a, 'i> {
 
     pub(super) fn object(&self) -> &str {
         &self.object
+    }
+
+    /// The machine that the file is for, if that is known.
+    pub(super) fn host(&self) -> Option<&'a dyn Host> {
+        self.host
     }
 
     /// The line of byte `at`, from 1.
@@ -187,7 +194,15 @@ impl<'a, 'i> Reader<'a, 'i> {
 
     fn inner(&self, key: &str, at: usize, table: DeTable<'i>) -> Reader<'a, 'i> {
         let prefix = format!("{}{key}.", self.prefix);
-        Reader { log: self.log, object: self.object.clone(), prefix, at, table, asked: Vec::new() }
+        Reader {
+            log: self.log,
+            host: self.host,
+            object: self.object.clone(),
+            prefix,
+            at,
+            table,
+            asked: Vec::new(),
+        }
     }
 
     fn decode<T>(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{Backend, Host, Lab, LabOptions, PORT, ServerOptions, Topology, Trace, USUAL_VIPS, keeper};
+use crate::say::say;
 use crate::{interrupt, privilege, programs, setup, shell};
 
 const DEFAULT_NAME: &str = "lab";
@@ -151,8 +152,8 @@ fn up(options: &LabOptions, daemon: bool) -> anyhow::Result<()> {
     privilege::become_root(&["--no-build"])?;
     interrupt::install()?;
     let lab = Lab::up_with_servers(options, daemon)?;
-    print!("{}", lab.introduction());
-    println!("Remove it: cargo xtask lab down --name {}", lab.name());
+    let name = lab.name();
+    say(format!("{}Remove it: cargo xtask lab down --name {name}", lab.introduction()))?;
     lab.leave_up()
 }
 
@@ -163,7 +164,7 @@ fn down(name: Option<String>, all: bool) -> anyhow::Result<()> {
         let trace = Trace::of(&name)?;
         anyhow::ensure!(!trace.present().is_empty(), "no lab {name}; `cargo xtask lab list` lists them");
         trace.remove().with_context(|| format!("removing lab {name}"))?;
-        println!("removed lab {name}");
+        say(format!("removed lab {name}"))?;
     }
     Ok(())
 }
@@ -180,8 +181,8 @@ fn exec(name: Option<String>, host: Host, command: &[OsString]) -> anyhow::Resul
 fn list() -> anyhow::Result<()> {
     for name in Trace::all()? {
         match Lab::attach(&name) {
-            Ok(lab) => println!("{name}\t{}\t{}", lab.topology(), lab.run_dir().display()),
-            Err(_) => println!("{name}\tbroken\tremove it: cargo xtask lab down --name {name}"),
+            Ok(lab) => say(format!("{name}\t{}\t{}", lab.topology(), lab.run_dir().display()))?,
+            Err(_) => say(format!("{name}\tbroken\tremove it: cargo xtask lab down --name {name}"))?,
         }
     }
     Ok(())

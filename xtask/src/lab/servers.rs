@@ -33,8 +33,11 @@ impl Lab {
     /// Starts a backend's server and waits until it listens; it may still be loading.
     ///
     /// # Errors
-    /// When it does not listen in time.
+    /// When it runs already, or does not listen in time.
     pub fn start_server(&self, backend: Backend, options: &ServerOptions) -> anyhow::Result<()> {
+        if let Some(pid) = self.pid(backend.host(), backend.name())? {
+            anyhow::bail!("{}'s server runs already (process {pid})", backend.name());
+        }
         let mut command = self.command(backend.host(), &self.programs.xtask)?;
         command
             .args(["server", "--name", backend.name()])

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::lab::{Backend, Host, Lab, ServerOptions, vip};
 use crate::load::{Attempt, Failure, LoadClient, LoadOptions, Outcome, Summary};
+use crate::say::{Unread, say};
 use crate::wait;
 
 const EVERY: Duration = Duration::from_millis(5);
@@ -22,15 +23,15 @@ const LATER: Duration = Duration::from_secs(60);
 /// # Errors
 /// The first step that was not seen, after the account of those that were.
 pub(super) fn play(lab: &Lab) -> anyhow::Result<ExitCode> {
-    println!("A client opens a new connection to {} each {} ms.\n", vip(), EVERY.as_millis());
+    say(format!("A client opens a new connection to {} each {} ms.\n", vip(), EVERY.as_millis()))?;
     let client = LoadClient::start(lab.namespace(Host::Client), LoadOptions::new(vip(), EVERY))?;
     let mut story = Story { lab, client, phases: Vec::new() };
     let told = story.tell();
     let end = story.client.now();
     let attempts = story.client.finish()?;
-    print!("\n{}", table(&story.phases, end, &attempts));
+    say(format!("\n{}", table(&story.phases, end, &attempts)))?;
     told?;
-    println!("\nEach step was seen.");
+    say("Each step was seen.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,43 +48,43 @@ struct Story<'a> {
 
 impl Story<'_> {
     fn tell(&mut self) -> anyhow::Result<()> {
-        self.begin("all is well");
+        self.begin("all is well")?;
         self.answers_from(Backend::Primary, SOON)?;
 
-        self.begin("primary killed");
+        self.begin("primary killed")?;
         self.lab.kill_server(Backend::Primary)?;
         self.answers_from(Backend::Standby, SOON)?;
 
-        self.begin("standby killed too");
+        self.begin("standby killed too")?;
         self.lab.kill_server(Backend::Standby)?;
         let refused = |attempt: &Attempt| attempt.outcome == Outcome::Failure(Failure::Refused);
         let seen = self.client.wait_for("a connection rejected", self.phase_start(), SOON, refused)?;
-        self.say(&format!("connections are rejected at once ({:.1} ms)", millis(seen.latency)));
+        self.say(&format!("connections are rejected at once ({:.1} ms)", millis(seen.latency)))?;
         self.answers_from(Backend::Cold, LATER)?;
 
-        self.begin("primary started again");
+        self.begin("primary started again")?;
         self.lab.start_server(Backend::Primary, &ServerOptions::default())?;
         self.answers_from(Backend::Primary, LATER)?;
         wait::until_true("the cold backend is stopped", LATER, || {
             Ok(!self.lab.server_runs(Backend::Cold)?)
         })?;
-        self.say("the cold backend's server was stopped");
+        self.say("the cold backend's server was stopped")?;
 
-        self.begin("standby started again");
+        self.begin("standby started again")?;
         self.lab.start_server(Backend::Standby, &ServerOptions::default())?;
         wait::until_true("the standby is up again", LATER, || {
             let status = self.lab.status()?;
             let up = |backend: &serde_json::Value| backend["name"] == "standby" && backend["health"] == "up";
             Ok(status["services"][0]["backends"].as_array().is_some_and(|backends| backends.iter().any(up)))
         })?;
-        self.say("the standby stands by");
+        self.say("the standby stands by")?;
         self.answers_from(Backend::Primary, SOON)
     }
 
-    fn begin(&mut self, name: &'static str) {
+    fn begin(&mut self, name: &'static str) -> Result<(), Unread> {
         let start = self.client.now();
         self.phases.push(Phase { name, start });
-        self.say(&name.to_uppercase());
+        self.say(&name.to_uppercase())
     }
 
     /// Waits for the backend's first answer in this phase, and then for a number of them.
@@ -92,7 +93,7 @@ impl Story<'_> {
         let by = |attempt: &Attempt| attempt.answered_by(name);
         let first = self.client.wait_for(&format!("an answer from {name}"), self.phase_start(), limit, by)?;
         let outage = Summary::of(&self.client.attempts(), self.phase_start(), first.end()).outage;
-        self.say(&format!("{name} answers; {:.0} ms without an answer at most", millis(outage)));
+        self.say(&format!("{name} answers; {:.0} ms without an answer at most", millis(outage)))?;
         wait::until_true(&format!("{STEADY} answers from {name}"), limit, || {
             let attempts = self.client.attempts();
             let since = attempts.iter().filter(|attempt| attempt.start >= first.start && by(attempt));
@@ -104,8 +105,8 @@ impl Story<'_> {
         self.phases.last().map_or(Duration::ZERO, |phase| phase.start)
     }
 
-    fn say(&self, what: &str) {
-        println!("{:8.3} s  {what}", self.client.now().as_secs_f64());
+    fn say(&self, what: &str) -> Result<(), Unread> {
+        say(format!("{:8.3} s  {what}", self.client.now().as_secs_f64()))
     }
 }
 

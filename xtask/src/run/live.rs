@@ -1,42 +1,62 @@
-//! The lab's status, live: repainted on a terminal, a line per change elsewhere.
+//! The lab's status, live: a picture on a terminal, a line per change elsewhere.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use fastswitch_screen::Screen;
 use serde_json::Value;
 
 use crate::interrupt::{self, Interrupted};
-use crate::lab::Lab;
+use crate::lab::{Lab, vip};
+use crate::say::say;
 
 const EVERY: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(50);
-/// Cursor home, and everything below it erased.
-const REPAINT: &str = "\x1b[H\x1b[J";
 
 /// Shows it until Ctrl-C.
 pub(super) fn show(lab: &Lab) -> anyhow::Result<ExitCode> {
-    let terminal = io::stdout().is_terminal();
-    if !terminal {
-        println!("{}Ctrl-C removes it.\n", lab.introduction());
+    let shown = if io::stdout().is_terminal() { on_screen(lab) } else { plain(lab) };
+    shown.or_else(|error| if error.is::<Interrupted>() { Ok(()) } else { Err(error) })?;
+    say("Removing the lab ..")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_screen(lab: &Lab) -> anyhow::Result<()> {
+    let screen = Screen::enter()?;
+    let introduction = introduction(lab);
+    loop {
+        let output = lab.fastswitch(["status"])?;
+        let status = [output.stdout, output.stderr].concat();
+        screen.paint(&format!("{introduction}\n{}", String::from_utf8_lossy(&status)))?;
+        pause(EVERY)?;
     }
+}
+
+/// In few and short lines, for a small window has to show the status as well.
+fn introduction(lab: &Lab) -> String {
+    format!(
+        "Lab {}, {}: service at {vip}; Ctrl-C ends it.\n\
+         In another terminal: cargo xtask lab COMMAND, such as\n\
+         \x20 exec client -- curl -s {vip}/whoami\n\
+         \x20 kill primary     (or start primary)\n",
+        lab.name(),
+        lab.topology(),
+        vip = vip(),
+    )
+}
+
+fn plain(lab: &Lab) -> anyhow::Result<()> {
+    say(format!("{}Ctrl-C removes it.\n", lab.introduction()))?;
     let start = Instant::now();
     let mut shown = String::new();
     loop {
-        let next = if terminal { screen(lab)? } else { summary(lab) };
+        let next = summary(lab);
         if next != shown {
-            if terminal {
-                print!("{REPAINT}{next}");
-            } else {
-                println!("{:7.1} s  {next}", start.elapsed().as_secs_f64());
-            }
-            io::stdout().flush()?;
+            say(format!("{:7.1} s  {next}", start.elapsed().as_secs_f64()))?;
             shown = next;
         }
-        if pause(EVERY).is_err() {
-            println!("\nRemoving the lab ..");
-            return Ok(ExitCode::SUCCESS);
-        }
+        pause(EVERY)?;
     }
 }
 
@@ -47,12 +67,6 @@ fn pause(time: Duration) -> Result<(), Interrupted> {
         std::thread::sleep(PAUSE);
     }
     Ok(())
-}
-
-fn screen(lab: &Lab) -> anyhow::Result<String> {
-    let output = lab.fastswitch(["status"])?;
-    let status = [output.stdout, output.stderr].concat();
-    Ok(format!("{}Ctrl-C removes it.\n\n{}", lab.introduction(), String::from_utf8_lossy(&status)))
 }
 
 /// One line: who serves, and who is well.

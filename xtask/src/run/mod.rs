@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 
 use crate::lab::{Lab, LabOptions, Topology};
 use crate::programs::{self, Programs};
+use crate::say::say;
 use crate::{interrupt, privilege, setup, shell};
 
 /// What `cargo xtask run` takes.
@@ -47,7 +48,7 @@ pub fn main(args: &Args) -> anyhow::Result<ExitCode> {
     }
     privilege::become_root(&["--no-build"])?;
     interrupt::install()?;
-    println!("Setting up the lab {} ({}) ..", args.name, args.topology);
+    say(format!("Setting up the lab {} ({}) ..", args.name, args.topology))?;
     let options = LabOptions::named(&args.name).topology(args.topology);
     let lab = Lab::up_with_servers(&options, true)?;
     let code = if args.demo { demo::play(&lab)? } else { live::show(&lab)? };

@@ -83,7 +83,12 @@ pub(super) const USED_BY: &[UsedBy] = &[
 pub(super) const NEEDS: &[Needs] = &[
     Needs { package: "fastswitch-common", only: &[], why: "kernel and daemon both build on it" },
     Needs { package: "fastswitch-ebpf", only: &["fastswitch-common"], why: "it runs in the kernel" },
-    Needs { package: "xtask", only: &[], why: "it must build where the BPF toolchain is still missing" },
+    Needs { package: "fastswitch-screen", only: &[], why: "the daemon and xtask both build on it" },
+    Needs {
+        package: "xtask",
+        only: &["fastswitch-screen"],
+        why: "it must build where the BPF toolchain is still missing",
+    },
 ];
 
 pub(super) const BANNED: &[Banned] = &[
