@@ -62,22 +62,15 @@ impl Program {
         Ok(Self { ebpf })
     }
 
-    /// Puts the program on `targets`, and takes links that belong to none of them away.
+    /// Puts the program on `targets`: first where it is new and may be refused.
     pub(super) fn attach(
         &mut self,
         directory: &Path,
         targets: &[Target],
     ) -> Result<Vec<Attached>, DataplaneError> {
-        let mut attached = Vec::new();
-        for target in targets {
-            attached.push(self.attach_one(directory, target)?);
-        }
-        for pin in links(directory)? {
-            if !targets.iter().any(|target| link_path(directory, &target.name) == pin) {
-                remove(&pin)?;
-            }
-        }
-        Ok(attached)
+        let (new, there): (Vec<&Target>, Vec<&Target>) =
+            targets.iter().partition(|target| target.program.is_none());
+        new.into_iter().chain(there).map(|target| self.attach_one(directory, target)).collect()
     }
 
     fn attach_one(&mut self, directory: &Path, target: &Target) -> Result<Attached, DataplaneError> {
@@ -105,6 +98,16 @@ impl Program {
         link.pin(&pin).map_err(|error| link_failed(&pin, &error))?;
         Ok(Attached { name: target.name.clone(), adopted: false })
     }
+}
+
+/// Takes links that belong to none of `targets` away.
+pub(super) fn withdraw(directory: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+    for pin in links(directory)? {
+        if !targets.iter().any(|target| link_path(directory, &target.name) == pin) {
+            remove(&pin)?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses interfaces that carry a program which is not ours.
@@ -153,7 +156,8 @@ fn existing_link(pin: &Path) -> Result<Option<(FdLink, u32)>, DataplaneError> {
     Ok(Some((link, program)))
 }
 
-fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
+/// The pins that are links.
+pub(super) fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
     Ok(entries(directory)?.into_iter().filter(|pin| is_link(pin)).collect())
 }
 
@@ -162,7 +166,8 @@ fn link_path(directory: &Path, interface: &str) -> PathBuf {
     directory.join(format!("{LINK_PREFIX}{}", interface.replace('.', ":")))
 }
 
-fn remove(pin: &Path) -> Result<(), DataplaneError> {
+/// Removes a pin; with its last one a link goes.
+pub(super) fn remove(pin: &Path) -> Result<(), DataplaneError> {
     fs::remove_file(pin).map_err(|error| DataplaneError::file("remove", pin, error))
 }
 

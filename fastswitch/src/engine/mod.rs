@@ -13,6 +13,7 @@ mod requests;
 mod scripts;
 mod startup;
 mod status;
+mod takeover;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -63,8 +64,9 @@ pub fn run(options: &Options) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::system("start the engine"))?;
-    let (driver, inputs) = startup::start(options, background.handle())?;
+    // Before the start: a signal in its midst waits, and ends a daemon that knows all that it has made.
     let signals = engine.block_on(async { Signals::new() }).map_err(StartError::system("watch signals"))?;
+    let (driver, inputs) = startup::start(options, background.handle())?;
     engine.block_on(turn(driver, inputs, signals));
     Ok(())
 }
