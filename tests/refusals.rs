@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         scene_in("a_vip_that_another_host_has_one_arm", one_arm(), a_vip_that_another_host_has),
         scene("a_malformed_configuration", a_malformed_configuration),
         scene("pins_of_another_version", pins_of_another_version),
+        scene("a_program_of_another_version", a_program_of_another_version),
         scene("pins_that_are_tampered_with", pins_that_are_tampered_with),
         scene("a_pin_directory_elsewhere", a_pin_directory_elsewhere),
         scene("no_privilege", no_privilege),
@@ -134,6 +135,38 @@ fn pins_of_another_version(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)
 }
 
+/// With its program on the interfaces, and its VIPs.
+fn a_program_of_another_version(lab: &Lab) -> anyhow::Result<()> {
+    let [current, other] = [ABI, ABI + 1].map(|abi| lab.pin_dir().join(format!("v{abi}")));
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    fs::rename(&current, &other)?;
+    let expected = [&other.display().to_string()[..], "holds pins of ABI", "fastswitch detach"];
+    for args in [args(&daemon(lab)?), vec!["status"]] {
+        says(&refused(lab, &args)?, &expected)?;
+    }
+    ensure!(program(lab, "eth0")?.is_some() && whoami(lab, vip())? == "primary", "packets were to go on");
+    // As it says. What it kept of the services has the same shape here.
+    let said = done(lab, &["detach"])?;
+    says(&said, &[&format!("VIP {VIP} removed")])?;
+    nothing_is_left(lab)?;
+
+    // Where it has not, the VIPs are the operator's to remove.
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    fs::rename(&current, &other)?;
+    let info = other.join(map::SERVICE_INFO);
+    fs::remove_file(&info)?;
+    MapData::from_pin(other.join(map::META))?.pin(&info)?;
+    let said = refused(lab, &["detach"])?;
+    says(&said, &[&format!("ABI {}", ABI + 1), "VIPs", "eth0, eth1", "ip address show"])?;
+    ensure!(program(lab, "eth0")?.is_none() && !lab.pin_dir().exists());
+    let vip = VIP.to_string();
+    shell::run(lab.command(Host::Gw, "ip")?.args(["address", "delete", &vip, "dev", "eth0"]))?;
+    nothing_is_left(lab)?;
+    start_daemon(lab)
+}
+
 fn pins_that_are_tampered_with(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)?;
     lab.kill_daemon()?;
@@ -161,8 +194,7 @@ fn pins_that_are_tampered_with(lab: &Lab) -> anyhow::Result<()> {
     }
     ensure!(whoami(lab, vip())? == "primary", "packets were to go on");
     done(lab, &["detach"])?;
-    ensure!(program(lab, "eth0")?.is_none() && !lab.pin_dir().exists());
-    Ok(())
+    nothing_is_left(lab)
 }
 
 fn a_pin_directory_elsewhere(lab: &Lab) -> anyhow::Result<()> {

@@ -53,6 +53,16 @@ pub enum DataplaneError {
         /// Whose.
         found: String,
     },
+    /// Pins that were removed may have known VIPs.
+    #[error(
+        "program and pins of {found} are removed, but not its VIPs, which this version cannot read: `ip address show` lists those that are left, as /32 or /128 (the program was on {interfaces}); remove each with `ip address delete VIP dev DEV`"
+    )]
+    VipsUnknown {
+        /// Whose pins.
+        found: String,
+        /// Which the program was on.
+        interfaces: String,
+    },
     /// A pinned map has another shape than this version's.
     #[error(
         "pinned map {path} has {found}, this version needs {needed}: run `fastswitch detach`, then start again"

@@ -5,6 +5,7 @@
 
 mod attach;
 mod before;
+mod detach;
 mod error;
 mod lock;
 mod object;
@@ -26,10 +27,11 @@ use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
 
 pub use attach::Attached;
 pub use before::Before;
+pub use detach::{Detached, detach};
 pub use error::DataplaneError;
 use lock::Lock;
 pub use pinned::{Pinned, PinnedBackend, PinnedService};
-pub use pins::{DEFAULT_PIN_DIR, detach};
+pub use pins::DEFAULT_PIN_DIR;
 use plan::Plan;
 pub use plan::{Adopted, text};
 use tables::Tables;
@@ -221,11 +223,14 @@ impl Dataplane {
     }
 }
 
-/// Checks that [`Dataplane::attach`] would not meet somebody else's program.
+/// Checks that [`Dataplane::open`] would not meet pins of another version, nor [`Dataplane::attach`] somebody else's
+/// program.
 ///
 /// # Errors
-/// A foreign program on one of the interfaces, by name and id.
-pub fn check_foreign(pin_dir: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+/// The other version, or a foreign program on one of the interfaces, by name and id.
+pub fn check(pin_dir: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+    // Its program is foreign too, but has to go another way.
+    pins::refuse_other_versions(pin_dir)?;
     attach::check_foreign(&pins::directory(pin_dir), targets)
 }
 

@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Result<(), StartError> {
 /// VIPs.
 ///
 /// # Errors
-/// A daemon holds the pins, or the system refuses.
+/// A daemon holds the pins, the system refuses, or VIPs of another version may be left.
 pub fn detach(pin_dir: &Path) -> Result<BTreeSet<IpAddr>, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

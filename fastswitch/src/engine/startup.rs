@@ -15,7 +15,7 @@ use super::network::{self, VipPlace};
 use super::ports::Ports;
 use super::scripts::Scripts;
 use super::{Inputs, Options, takeover};
-use crate::dataplane::{self, Dataplane};
+use crate::dataplane::{self, Dataplane, Detached};
 use crate::machine::spec::Spec;
 use crate::net::{Interface, Net, Watch};
 use crate::runner::{Finished, Runner};
@@ -43,7 +43,7 @@ pub(super) fn start(options: &Options, background: &Handle) -> Result<(Driver, I
     let events = Watch::new()?;
     let interfaces = background.block_on(network::interfaces(&net, &spec))?;
     warn_of(&spec, &interfaces);
-    dataplane::check_foreign(&options.pin_dir, &network::targets(&interfaces))?;
+    dataplane::check(&options.pin_dir, &network::targets(&interfaces))?;
     background.block_on(network::check_neighbours(&net, &spec))?;
     let vips = background.block_on(network::vip_places(&net, &spec, &interfaces))?;
     background.block_on(network::check_conflicts(&net, &spec, &vips))?;
@@ -128,9 +128,9 @@ fn undo(options: &Options, background: &Handle) {
 
 /// Takes the program off every interface, removes every pin and every VIP that a daemon had assigned. Returns the VIPs.
 pub(super) fn remove_everything(pin_dir: &Path, runtime: &Handle) -> Result<BTreeSet<IpAddr>, StartError> {
-    let vips = dataplane::detach(pin_dir)?;
+    let Detached { vips, unknown } = dataplane::detach(pin_dir)?;
     let _context = runtime.enter();
     let net = Net::new()?;
     runtime.block_on(network::remove_vips(&net, &vips))?;
-    Ok(vips)
+    unknown.map_or(Ok(vips), |unknown| Err(unknown.into()))
 }
