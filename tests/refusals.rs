@@ -26,6 +26,8 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = vec![
         scene("an_interface_that_does_not_exist", an_interface_that_does_not_exist),
         scene("a_foreign_program_on_the_interface", a_foreign_program_on_the_interface),
+        scene("a_foreign_program_in_generic_mode", a_foreign_program_in_generic_mode),
+        scene("a_program_of_another_pin_directory", a_program_of_another_pin_directory),
         scene("a_vip_that_another_host_has", a_vip_that_another_host_has),
         scene_in("a_vip_that_another_host_has_one_arm", one_arm(), a_vip_that_another_host_has),
         scene("a_malformed_configuration", a_malformed_configuration),
@@ -88,6 +90,32 @@ fn a_foreign_program_on_the_interface(lab: &Lab) -> anyhow::Result<()> {
     says(&refused(lab, &args(&daemon(lab)?))?, &["eth1", "ip link set dev eth1 xdp off"])?;
     ensure!((program(lab, "eth0")?, program(lab, "eth1")?) == (ours, foreign));
     ensure!(ours.is_some() && pins.join("link-eth0").exists());
+    Ok(())
+}
+
+/// A bridge has no native mode, so that the program on it is in the generic one.
+fn a_foreign_program_in_generic_mode(lab: &Lab) -> anyhow::Result<()> {
+    shell::run(lab.command(Host::Gw, "ip")?.args(["link", "add", "br9", "type", "bridge"]))?;
+    lab.occupy(Host::Gw, "br9")?;
+    configure(lab, |config| config["gateway"]["interfaces"] = serde_json::json!(["eth0", "br9"]))?;
+    let said = refused(lab, &args(&daemon(lab)?))?;
+    says(&said, &["br9", "ip link set dev br9 xdpgeneric off"])?;
+    // As it says: take it off. Then it is the bridge itself that is in the way.
+    shell::run(lab.command(Host::Gw, "ip")?.args(["link", "set", "dev", "br9", "xdpgeneric", "off"]))?;
+    let said = refused(lab, &args(&daemon(lab)?))?;
+    says(&said, &["cannot attach to interface br9 in native mode", "ethtool -K br9"])?;
+    nothing_is_left(lab)
+}
+
+fn a_program_of_another_pin_directory(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    let elsewhere = format!("{}-elsewhere", lab.pin_dir().display());
+    let mut words = daemon(lab)?.to_vec();
+    words.extend(["--pin-dir".to_owned(), elsewhere.clone()]);
+    let said = refused(lab, &args(&words))?;
+    says(&said, &["another fastswitch has interface eth0", &elsewhere, "fastswitch detach --pin-dir"])?;
+    ensure!(whoami(lab, vip())? == "primary" && !std::path::Path::new(&elsewhere).exists());
     Ok(())
 }
 
@@ -279,7 +307,7 @@ fn an_mtu_that_native_mode_cannot_take(lab: &Lab) -> anyhow::Result<()> {
     // The other end of the gateway's wire is the one that counts.
     shell::run(lab.command(Host::Lan, "ip")?.args(["link", "set", "gateway", "mtu", "9000"]))?;
     let said = refused(lab, &args(&daemon(lab)?))?;
-    says(&said, &["eth1", "native", "mtu"])?;
+    says(&said, &["native", "ip link set eth1 mtu 1500"])?;
     nothing_is_left(lab)?;
     ensure!(whoami(lab, Backend::Primary.address())? == "primary");
     Ok(())

@@ -99,7 +99,7 @@ pub enum DataplaneError {
     },
     /// Somebody else's program is on the interface.
     #[error(
-        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} xdp off`) or leave this interface out"
+        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} {place} off`) or leave this interface out"
     )]
     Foreign {
         /// The interface.
@@ -108,6 +108,20 @@ pub enum DataplaneError {
         name: String,
         /// Its id.
         id: u32,
+        /// What `ip link set` calls the place where it runs.
+        place: &'static str,
+    },
+    /// The program of another pin directory is on the interface.
+    #[error(
+        "another fastswitch has interface {interface} (XDP program id {id}), whose pins are not in {path}: `fastswitch detach --pin-dir DIR` with its pin directory gives the interface back; or use that --pin-dir, or leave this interface out"
+    )]
+    OtherPins {
+        /// The interface.
+        interface: String,
+        /// The program's id.
+        id: u32,
+        /// This pin directory.
+        path: PathBuf,
     },
     /// The program could not be put on the interface.
     #[error("cannot attach to interface {interface} in native mode: {detail}. {advice}")]
@@ -117,7 +131,7 @@ pub enum DataplaneError {
         /// The system's words.
         detail: String,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// More services or backends than the maps hold.
     #[error("{what}")]

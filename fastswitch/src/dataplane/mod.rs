@@ -45,6 +45,8 @@ pub struct Target {
     pub ifindex: u32,
     /// Id of the XDP program on it now.
     pub program: Option<u32>,
+    /// What `ip link set` calls the place where that runs, as in `xdp off`.
+    pub place: &'static str,
 }
 
 /// The loaded program, its maps, and where each service and backend is in them.

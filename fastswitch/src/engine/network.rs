@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::error::StartError;
 use crate::dataplane::Target;
 use crate::machine::spec::{Mode, Spec};
-use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch};
+use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch, XdpMode};
 
 /// Everything is read again after this time, in case an event was missed.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -52,6 +52,11 @@ pub(super) fn targets(interfaces: &[Interface]) -> Vec<Target> {
         name: interface.name.clone(),
         ifindex: interface.ifindex,
         program: interface.xdp.as_ref().map(|xdp| xdp.program_id),
+        place: match interface.xdp.as_ref().map(|xdp| xdp.mode) {
+            Some(XdpMode::Generic) => "xdpgeneric",
+            Some(XdpMode::Offloaded) => "xdpoffload",
+            Some(XdpMode::Native | XdpMode::Multi) | None => "xdp",
+        },
     };
     interfaces.iter().map(target).collect()
 }
