@@ -26,10 +26,13 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = vec![
         scene("an_interface_that_does_not_exist", an_interface_that_does_not_exist),
         scene("a_foreign_program_on_the_interface", a_foreign_program_on_the_interface),
+        scene("a_foreign_program_in_generic_mode", a_foreign_program_in_generic_mode),
+        scene("a_program_of_another_pin_directory", a_program_of_another_pin_directory),
         scene("a_vip_that_another_host_has", a_vip_that_another_host_has),
         scene_in("a_vip_that_another_host_has_one_arm", one_arm(), a_vip_that_another_host_has),
         scene("a_malformed_configuration", a_malformed_configuration),
         scene("pins_of_another_version", pins_of_another_version),
+        scene("a_program_of_another_version", a_program_of_another_version),
         scene("pins_that_are_tampered_with", pins_that_are_tampered_with),
         scene("a_pin_directory_elsewhere", a_pin_directory_elsewhere),
         scene("no_privilege", no_privilege),
@@ -93,6 +96,32 @@ fn a_foreign_program_on_the_interface(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A bridge has no native mode, so that the program on it is in the generic one.
+fn a_foreign_program_in_generic_mode(lab: &Lab) -> anyhow::Result<()> {
+    shell::run(lab.command(Host::Gw, "ip")?.args(["link", "add", "br9", "type", "bridge"]))?;
+    lab.occupy(Host::Gw, "br9")?;
+    configure(lab, |config| config["gateway"]["interfaces"] = serde_json::json!(["eth0", "br9"]))?;
+    let said = refused(lab, &args(&daemon(lab)?))?;
+    says(&said, &["br9", "ip link set dev br9 xdpgeneric off"])?;
+    // As it says: take it off. Then it is the bridge itself that is in the way.
+    shell::run(lab.command(Host::Gw, "ip")?.args(["link", "set", "dev", "br9", "xdpgeneric", "off"]))?;
+    let said = refused(lab, &args(&daemon(lab)?))?;
+    says(&said, &["cannot attach to interface br9 in native mode", "ethtool -K br9"])?;
+    nothing_is_left(lab)
+}
+
+fn a_program_of_another_pin_directory(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    let elsewhere = format!("{}-elsewhere", lab.pin_dir().display());
+    let mut words = daemon(lab)?.to_vec();
+    words.extend(["--pin-dir".to_owned(), elsewhere.clone()]);
+    let said = refused(lab, &args(&words))?;
+    says(&said, &["another fastswitch has interface eth0", &elsewhere, "fastswitch detach --pin-dir"])?;
+    ensure!(whoami(lab, vip())? == "primary" && !std::path::Path::new(&elsewhere).exists());
+    Ok(())
+}
+
 fn a_vip_that_another_host_has(lab: &Lab) -> anyhow::Result<()> {
     let output = lab.exec(Host::Client, "ip", ["-j", "link", "show", "dev", "eth0"])?;
     let links: Value = serde_json::from_slice(&output.stdout)?;
@@ -137,6 +166,38 @@ fn pins_of_another_version(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)
 }
 
+/// With its program on the interfaces, and its VIPs.
+fn a_program_of_another_version(lab: &Lab) -> anyhow::Result<()> {
+    let [current, other] = [ABI, ABI + 1].map(|abi| lab.pin_dir().join(format!("v{abi}")));
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    fs::rename(&current, &other)?;
+    let expected = [&other.display().to_string()[..], "holds pins of ABI", "fastswitch detach"];
+    for args in [args(&daemon(lab)?), vec!["status"]] {
+        says(&refused(lab, &args)?, &expected)?;
+    }
+    ensure!(program(lab, "eth0")?.is_some() && whoami(lab, vip())? == "primary", "packets were to go on");
+    // As it says. What it kept of the services has the same shape here.
+    let said = done(lab, &["detach"])?;
+    says(&said, &[&format!("VIP {VIP} removed")])?;
+    nothing_is_left(lab)?;
+
+    // Where it has not, the VIPs are the operator's to remove.
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    fs::rename(&current, &other)?;
+    let info = other.join(map::SERVICE_INFO);
+    fs::remove_file(&info)?;
+    MapData::from_pin(other.join(map::META))?.pin(&info)?;
+    let said = refused(lab, &["detach"])?;
+    says(&said, &[&format!("ABI {}", ABI + 1), "VIPs", "eth0, eth1", "ip address show"])?;
+    ensure!(program(lab, "eth0")?.is_none() && !lab.pin_dir().exists());
+    let vip = VIP.to_string();
+    shell::run(lab.command(Host::Gw, "ip")?.args(["address", "delete", &vip, "dev", "eth0"]))?;
+    nothing_is_left(lab)?;
+    start_daemon(lab)
+}
+
 fn pins_that_are_tampered_with(lab: &Lab) -> anyhow::Result<()> {
     start_daemon(lab)?;
     lab.kill_daemon()?;
@@ -164,8 +225,7 @@ fn pins_that_are_tampered_with(lab: &Lab) -> anyhow::Result<()> {
     }
     ensure!(whoami(lab, vip())? == "primary", "packets were to go on");
     done(lab, &["detach"])?;
-    ensure!(program(lab, "eth0")?.is_none() && !lab.pin_dir().exists());
-    Ok(())
+    nothing_is_left(lab)
 }
 
 fn a_pin_directory_elsewhere(lab: &Lab) -> anyhow::Result<()> {
@@ -250,7 +310,7 @@ fn an_mtu_that_native_mode_cannot_take(lab: &Lab) -> anyhow::Result<()> {
     // The other end of the gateway's wire is the one that counts.
     shell::run(lab.command(Host::Lan, "ip")?.args(["link", "set", "gateway", "mtu", "9000"]))?;
     let said = refused(lab, &args(&daemon(lab)?))?;
-    says(&said, &["eth1", "native", "mtu"])?;
+    says(&said, &["native", "ip link set eth1 mtu 1500"])?;
     nothing_is_left(lab)?;
     ensure!(whoami(lab, Backend::Primary.address())? == "primary");
     Ok(())

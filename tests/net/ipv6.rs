@@ -128,19 +128,19 @@ fn assign_and_remove() -> Result<(), Failed> {
     bench.gateway.run(async || {
         let net = Net::new()?;
         let ifindex = eth0(&net).await?.ifindex;
-        check("owner before", net.owner(VIP).await?, None)?;
+        check("owner before", owner(&net, VIP).await?, None)?;
         check("first", net.assign(VIP, ifindex).await?, Assigned::New)?;
         check("second", net.assign(VIP, ifindex).await?, Assigned::Present)?;
-        check("owner", net.owner(VIP).await?, Some(ifindex))?;
+        check("owner", owner(&net, VIP).await?, Some(ifindex))?;
         check("as /128", eth0(&net).await?.addresses.contains(&(VIP, 128)), true)?;
         let routes = bench.gateway.ip_output(&format!("-6 route show {VIP}"))?;
         check("routes that came with it", routes.trim(), "")?;
         net.remove(VIP, ifindex).await?;
         net.remove(VIP, ifindex).await?;
-        check("owner after", net.owner(VIP).await?, None)?;
+        check("owner after", owner(&net, VIP).await?, None)?;
         let own = six([0xfd00, 0, 0, 0, 0, 0, 0, 1]);
         net.remove(own, ifindex).await?;
-        check("a /64 is not a VIP of ours", net.owner(own).await?, Some(ifindex))?;
+        check("a /64 is not a VIP of ours", owner(&net, own).await?, Some(ifindex))?;
         net.remove(VIP, 9999).await?;
         match net.assign(VIP, 9999).await {
             Err(NetError::Gone { action }) => check("named", action.contains("fd00::100/128"), true),
@@ -163,11 +163,11 @@ fn vip_is_usable_at_once_and_no_source() -> Result<(), Failed> {
         check("source", socket.local_addr()?.ip(), six([0xfd00, 0, 0, 0, 0, 0, 0, 1]))?;
         // And it comes back with the link, which takes addresses of IPv6 with it.
         bench.gateway.ip("link set dev eth0 down")?;
-        check("gone with the link", net.owner(VIP).await?, None)?;
+        check("gone with the link", owner(&net, VIP).await?, None)?;
         net.assign(VIP, interface.ifindex).await?;
         bench.gateway.ip("link set dev eth0 up")?;
         UdpSocket::bind((VIP, 0))?;
-        check("back", net.owner(VIP).await?, Some(interface.ifindex))
+        check("back", owner(&net, VIP).await?, Some(interface.ifindex))
     })
 }
 

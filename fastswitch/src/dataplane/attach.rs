@@ -62,22 +62,15 @@ impl Program {
         Ok(Self { ebpf })
     }
 
-    /// Puts the program on `targets`, and takes links that belong to none of them away.
+    /// Puts the program on `targets`: first where it is new and may be refused.
     pub(super) fn attach(
         &mut self,
         directory: &Path,
         targets: &[Target],
     ) -> Result<Vec<Attached>, DataplaneError> {
-        let mut attached = Vec::new();
-        for target in targets {
-            attached.push(self.attach_one(directory, target)?);
-        }
-        for pin in links(directory)? {
-            if !targets.iter().any(|target| link_path(directory, &target.name) == pin) {
-                remove(&pin)?;
-            }
-        }
-        Ok(attached)
+        let (new, there): (Vec<&Target>, Vec<&Target>) =
+            targets.iter().partition(|target| target.program.is_none());
+        new.into_iter().chain(there).map(|target| self.attach_one(directory, target)).collect()
     }
 
     fn attach_one(&mut self, directory: &Path, target: &Target) -> Result<Attached, DataplaneError> {
@@ -100,11 +93,21 @@ impl Program {
         let link = FdLink::try_from(link).map_err(|_| DataplaneError::Attach {
             interface: target.name.clone(),
             detail: "the kernel made no bpf_link".to_owned(),
-            advice: "fastswitch needs Linux 5.15 or newer",
+            advice: "fastswitch needs Linux 5.15 or newer".to_owned(),
         })?;
         link.pin(&pin).map_err(|error| link_failed(&pin, &error))?;
         Ok(Attached { name: target.name.clone(), adopted: false })
     }
+}
+
+/// Takes links that belong to none of `targets` away.
+pub(super) fn withdraw(directory: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+    for pin in links(directory)? {
+        if !targets.iter().any(|target| link_path(directory, &target.name) == pin) {
+            remove(&pin)?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses interfaces that carry a program which is not ours.
@@ -120,7 +123,11 @@ pub(super) fn check_foreign(directory: &Path, targets: &[Target]) -> Result<(), 
             .find(|program| program.id() == id)
             .and_then(|program| program.name_as_str().map(str::to_owned))
             .unwrap_or_else(|| "?".to_owned());
-        return Err(DataplaneError::Foreign { interface: target.name.clone(), name, id });
+        let interface = target.name.clone();
+        if name == PROGRAM {
+            return Err(DataplaneError::OtherPins { interface, id, path: directory.to_owned() });
+        }
+        return Err(DataplaneError::Foreign { interface, name, id, place: target.place });
     }
     Ok(())
 }
@@ -153,7 +160,8 @@ fn existing_link(pin: &Path) -> Result<Option<(FdLink, u32)>, DataplaneError> {
     Ok(Some((link, program)))
 }
 
-fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
+/// The pins that are links.
+pub(super) fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
     Ok(entries(directory)?.into_iter().filter(|pin| is_link(pin)).collect())
 }
 
@@ -162,7 +170,8 @@ fn link_path(directory: &Path, interface: &str) -> PathBuf {
     directory.join(format!("{LINK_PREFIX}{}", interface.replace('.', ":")))
 }
 
-fn remove(pin: &Path) -> Result<(), DataplaneError> {
+/// Removes a pin; with its last one a link goes.
+pub(super) fn remove(pin: &Path) -> Result<(), DataplaneError> {
     fs::remove_file(pin).map_err(|error| DataplaneError::file("remove", pin, error))
 }
 
@@ -206,14 +215,19 @@ fn link_failed(pin: &Path, error: &dyn std::error::Error) -> DataplaneError {
 
 fn attach_failed(target: &Target, error: &dyn std::error::Error) -> DataplaneError {
     let detail = chain(error);
+    let interface = target.name.clone();
     let advice = if detail.contains("Operation not supported") {
-        "The driver has no native XDP, or LRO or hardware GRO is on: try `ethtool -K DEV lro off rx-gro-hw off`"
+        format!(
+            "The driver has no native XDP, or LRO or hardware GRO is on: try `ethtool -K {interface} lro off rx-gro-hw off`"
+        )
     } else if detail.contains("Numerical result out of range") {
-        "The MTU is too large for native XDP with this driver: try `ip link set DEV mtu 1500`"
+        format!(
+            "The MTU is too large for native XDP with this driver: try `ip link set {interface} mtu 1500`"
+        )
     } else if detail.contains("Device or resource busy") || detail.contains("File exists") {
-        "Another program took the interface in the meantime: `ip link show DEV` names it"
+        format!("Another program took the interface in the meantime: `ip link show {interface}` names it")
     } else {
-        "`ethtool -i DEV` names the driver; see its documentation on XDP"
+        format!("`ethtool -i {interface}` names the driver; see its documentation on XDP")
     };
-    DataplaneError::Attach { interface: target.name.clone(), detail, advice }
+    DataplaneError::Attach { interface, detail, advice }
 }

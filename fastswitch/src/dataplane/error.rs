@@ -53,6 +53,16 @@ pub enum DataplaneError {
         /// Whose.
         found: String,
     },
+    /// Pins that were removed may have known VIPs.
+    #[error(
+        "program and pins of {found} are removed, but not its VIPs, which this version cannot read: `ip address show` lists those that are left, as /32 or /128 (the program was on {interfaces}); remove each with `ip address delete VIP dev DEV`"
+    )]
+    VipsUnknown {
+        /// Whose pins.
+        found: String,
+        /// Which the program was on.
+        interfaces: String,
+    },
     /// A pinned map has another shape than this version's.
     #[error(
         "pinned map {path} has {found}, this version needs {needed}: run `fastswitch detach`, then start again"
@@ -89,7 +99,7 @@ pub enum DataplaneError {
     },
     /// Somebody else's program is on the interface.
     #[error(
-        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} xdp off`) or leave this interface out"
+        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} {place} off`) or leave this interface out"
     )]
     Foreign {
         /// The interface.
@@ -98,6 +108,20 @@ pub enum DataplaneError {
         name: String,
         /// Its id.
         id: u32,
+        /// What `ip link set` calls the place where it runs.
+        place: &'static str,
+    },
+    /// The program of another pin directory is on the interface.
+    #[error(
+        "another fastswitch has interface {interface} (XDP program id {id}), whose pins are not in {path}: `fastswitch detach --pin-dir DIR` with its pin directory gives the interface back; or use that --pin-dir, or leave this interface out"
+    )]
+    OtherPins {
+        /// The interface.
+        interface: String,
+        /// The program's id.
+        id: u32,
+        /// This pin directory.
+        path: PathBuf,
     },
     /// The program could not be put on the interface.
     #[error("cannot attach to interface {interface} in native mode: {detail}. {advice}")]
@@ -107,7 +131,7 @@ pub enum DataplaneError {
         /// The system's words.
         detail: String,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// More services or backends than the maps hold.
     #[error("{what}")]

@@ -4,6 +4,8 @@
 //! what it is told.
 
 mod attach;
+mod before;
+mod detach;
 mod error;
 mod lock;
 mod object;
@@ -24,10 +26,12 @@ use fastswitch_common::word::{NextHopWord, SwitchWord};
 use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
 
 pub use attach::Attached;
+pub use before::Before;
+pub use detach::{Detached, detach};
 pub use error::DataplaneError;
 use lock::Lock;
 pub use pinned::{Pinned, PinnedBackend, PinnedService};
-pub use pins::{DEFAULT_PIN_DIR, detach};
+pub use pins::DEFAULT_PIN_DIR;
 use plan::Plan;
 pub use plan::{Adopted, text};
 use tables::Tables;
@@ -41,6 +45,8 @@ pub struct Target {
     pub ifindex: u32,
     /// Id of the XDP program on it now.
     pub program: Option<u32>,
+    /// What `ip link set` calls the place where that runs, as in `xdp off`.
+    pub place: &'static str,
 }
 
 /// The loaded program, its maps, and where each service and backend is in them.
@@ -95,8 +101,7 @@ impl Dataplane {
         self.plan.prepare(&mut self.tables, spec)
     }
 
-    /// Makes VIPs and backends known to the program and forgets those that the configuration no longer has. The
-    /// words must name backends of this configuration by now.
+    /// Makes VIPs and backends known to the program. The words must name backends of this configuration by now.
     ///
     /// # Errors
     /// The system's, naming the map.
@@ -104,8 +109,33 @@ impl Dataplane {
         self.plan.commit(&mut self.tables, spec)
     }
 
-    /// Puts the program on the interfaces, atomically replacing an older one of ours, and takes it off interfaces
-    /// that are no longer configured.
+    /// Forgets VIPs and backends that the configuration no longer has, and takes the program off interfaces that are not
+    /// among `targets`. A VIP's note goes with it, so the VIP must be off its interface by now.
+    ///
+    /// # Errors
+    /// The system's, naming the map or the pin.
+    pub fn settle(&mut self, spec: &spec::Spec, targets: &[Target]) -> Result<(), DataplaneError> {
+        self.plan.clear_obsolete(&mut self.tables, spec)?;
+        attach::withdraw(&self.directory, targets)
+    }
+
+    /// What is there before the first change, for [`Dataplane::give_back`].
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn before(&self) -> Result<Before, DataplaneError> {
+        Before::read(&self.tables, &self.plan, &self.directory)
+    }
+
+    /// Leaves everything as it was before a start that failed; not after [`Dataplane::settle`].
+    ///
+    /// # Errors
+    /// The system's, naming the map or the pin.
+    pub fn give_back(&mut self, before: &Before) -> Result<(), DataplaneError> {
+        before.restore(&mut self.tables, &self.directory)
+    }
+
+    /// Puts the program on the interfaces, atomically replacing an older one of ours.
     ///
     /// # Errors
     /// The interface's driver refuses, or a foreign program is there.
@@ -195,11 +225,14 @@ impl Dataplane {
     }
 }
 
-/// Checks that [`Dataplane::attach`] would not meet somebody else's program.
+/// Checks that [`Dataplane::open`] would not meet pins of another version, nor [`Dataplane::attach`] somebody else's
+/// program.
 ///
 /// # Errors
-/// A foreign program on one of the interfaces, by name and id.
-pub fn check_foreign(pin_dir: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+/// The other version, or a foreign program on one of the interfaces, by name and id.
+pub fn check(pin_dir: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
+    // Its program is foreign too, but has to go another way.
+    pins::refuse_other_versions(pin_dir)?;
     attach::check_foreign(&pins::directory(pin_dir), targets)
 }
 

@@ -8,7 +8,7 @@ use fastswitch_common::word::SwitchWord;
 
 use super::error::DataplaneError;
 use super::lock::Lock;
-use super::pins::{self, LINK_PREFIX};
+use super::pins;
 use super::plan::mode_of;
 use super::tables::Tables;
 use crate::machine::spec::Mode;
@@ -110,14 +110,7 @@ impl Pinned {
     /// # Errors
     /// The directory cannot be read.
     pub fn interfaces(&self) -> Result<Vec<String>, DataplaneError> {
-        let links = pins::entries(&self.directory)?.into_iter().filter(|pin| pins::is_link(pin));
-        let name = |pin: PathBuf| {
-            let name = pin.file_name()?.to_str()?.strip_prefix(LINK_PREFIX)?.replace(':', ".");
-            Some(name)
-        };
-        let mut names: Vec<String> = links.filter_map(name).collect();
-        names.sort();
-        Ok(names)
+        pins::interfaces(&self.directory)
     }
 
     /// A service's counters, summed over the CPUs.

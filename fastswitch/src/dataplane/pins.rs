@@ -1,9 +1,7 @@
 //! The pin directory: `<pin-dir>/v<ABI>/` holds the maps by name and the links as `link-<interface>`.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
@@ -15,9 +13,7 @@ use fastswitch_common::address::Address;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
-use super::attach;
 use super::error::DataplaneError;
-use super::lock::Lock;
 use super::tables::Tables;
 
 /// Where pins are unless told otherwise.
@@ -107,38 +103,12 @@ pub(super) fn check(directory: &Path) -> Result<(), DataplaneError> {
     Ok(())
 }
 
-/// Takes the program off every interface and removes every pin, whatever version made them. Returns the VIPs that
-/// a daemon had put on interfaces, for the caller to remove.
-///
-/// # Errors
-/// A running daemon holds the pins, or a pin cannot be removed.
-pub fn detach(pin_dir: &Path) -> Result<BTreeSet<IpAddr>, DataplaneError> {
-    let current = directory(pin_dir);
-    let mut vips = BTreeSet::new();
-    for version in versions(pin_dir)? {
-        let _lock = Lock::take(&version)?;
-        if version == current
-            && let Ok(tables) = Tables::open(&version)
-        {
-            let used = tables.used_slots()?.into_iter().filter(|(_, info)| info.vip_ifindex != 0);
-            vips.extend(used.map(|(_, info)| IpAddr::from(info.endpoint.address)));
-        }
-        // Links first: while they are there, packets are still rewritten by the maps.
-        let mut pins = entries(&version)?;
-        pins.sort_by_key(|pin| !is_link(pin));
-        let programs = attach::programs(&pins);
-        for pin in pins {
-            fs::remove_file(&pin).map_err(|error| DataplaneError::file("remove", &pin, error))?;
-        }
-        attach::await_end(&programs);
-        fs::remove_dir(&version).map_err(|error| DataplaneError::file("remove", &version, error))?;
-    }
-    match fs::remove_dir(pin_dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(DataplaneError::file("remove", pin_dir, error))
-        }
-        _ => Ok(vips),
-    }
+/// Names of the interfaces that have a link pinned in `directory`.
+pub(super) fn interfaces(directory: &Path) -> Result<Vec<String>, DataplaneError> {
+    let name = |pin: PathBuf| Some(pin.file_name()?.to_str()?.strip_prefix(LINK_PREFIX)?.replace(':', "."));
+    let mut names: Vec<String> = entries(directory)?.into_iter().filter_map(name).collect();
+    names.sort();
+    Ok(names)
 }
 
 pub(super) fn is_link(pin: &Path) -> bool {
@@ -165,13 +135,19 @@ pub(super) fn versions(pin_dir: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
     Ok(entries(pin_dir)?.into_iter().filter(is_version).collect())
 }
 
-fn refuse_other_versions(pin_dir: &Path) -> Result<(), DataplaneError> {
+/// Whose pins a version's directory holds.
+pub(super) fn describe_version(version: &Path) -> String {
+    let name = version.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("ABI {}", name.trim_start_matches(VERSION_PREFIX))
+}
+
+/// Refuses a pin directory that another version has used.
+pub(super) fn refuse_other_versions(pin_dir: &Path) -> Result<(), DataplaneError> {
     let current = directory(pin_dir);
     match versions(pin_dir)?.into_iter().find(|version| *version != current) {
         None => Ok(()),
         Some(other) => {
-            let name = other.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let found = format!("ABI {}", name.trim_start_matches(VERSION_PREFIX));
+            let found = describe_version(&other);
             Err(DataplaneError::OtherVersion { path: other, found })
         }
     }

@@ -113,7 +113,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Makes the program's index agree with the configuration: first what is new, then what is obsolete goes.
+    /// Puts what the configuration has into the program's index.
     pub(super) fn commit(&self, tables: &mut Tables, spec: &spec::Spec) -> Result<(), DataplaneError> {
         let (services, origins) = self.index(spec);
         for (key, origin) in &origins {
@@ -122,6 +122,16 @@ impl Plan {
         for (key, service) in &services {
             tables.write_service_entry(*key, *service)?;
         }
+        Ok(())
+    }
+
+    /// Takes what the configuration no longer has out of the program's index, then out of the other maps.
+    pub(super) fn clear_obsolete(
+        &self,
+        tables: &mut Tables,
+        spec: &spec::Spec,
+    ) -> Result<(), DataplaneError> {
+        let (services, origins) = self.index(spec);
         for (key, _) in tables.services()? {
             if !services.contains_key(&key) {
                 tables.delete_service_entry(key)?;
@@ -132,7 +142,7 @@ impl Plan {
                 tables.delete_origin(key)?;
             }
         }
-        self.clear_obsolete(tables)
+        self.clear_rows(tables)
     }
 
     /// What the program finds by address.
@@ -170,7 +180,7 @@ impl Plan {
         (services, origins)
     }
 
-    fn clear_obsolete(&self, tables: &mut Tables) -> Result<(), DataplaneError> {
+    fn clear_rows(&self, tables: &mut Tables) -> Result<(), DataplaneError> {
         let places: HashMap<u32, &Place> = self.places.iter().map(|place| (place.slot, place)).collect();
         for (slot, _) in tables.used_slots()? {
             let place = places.get(&slot);

@@ -1,7 +1,9 @@
 //! Typed access to the pinned maps. Daemon and command line open them the same way, by their pins.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::mem::offset_of;
+use std::net::IpAddr;
 use std::path::Path;
 
 use aya::Pod;
@@ -226,6 +228,26 @@ impl Tables {
     pub(super) fn delete_origin(&mut self, key: Endpoint) -> Result<(), DataplaneError> {
         self.origins.remove(&Shared(key)).map_err(failed(map::ORIGINS, "delete from"))
     }
+}
+
+/// The VIPs that daemons of the version whose maps are pinned in `directory` have put on interfaces. Another version's
+/// are known where [`ServiceInfo`] has the same size there.
+///
+/// # Errors
+/// The system's, or the map has another shape.
+pub(super) fn noted_vips(directory: &Path) -> Result<BTreeSet<IpAddr>, DataplaneError> {
+    let mut vips = BTreeSet::new();
+    if !directory.join(map::SERVICE_INFO).exists() {
+        return Ok(vips);
+    }
+    let rows: Rows<ServiceInfo> = array(directory, map::SERVICE_INFO)?;
+    for slot in 0..rows.len() {
+        let info = get(&rows, slot, map::SERVICE_INFO)?;
+        if info.used != 0 && info.vip_ifindex != 0 {
+            vips.insert(IpAddr::from(info.endpoint.address));
+        }
+    }
+    Ok(vips)
 }
 
 fn pinned(directory: &Path, name: &'static str) -> Result<MapData, DataplaneError> {

@@ -13,6 +13,7 @@ mod requests;
 mod scripts;
 mod startup;
 mod status;
+mod takeover;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -63,8 +64,9 @@ pub fn run(options: &Options) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::system("start the engine"))?;
-    let (driver, inputs) = startup::start(options, background.handle())?;
+    // Before the start: a signal in its midst waits, and ends a daemon that knows all that it has made.
     let signals = engine.block_on(async { Signals::new() }).map_err(StartError::system("watch signals"))?;
+    let (driver, inputs) = startup::start(options, background.handle())?;
     engine.block_on(turn(driver, inputs, signals));
     Ok(())
 }
@@ -73,7 +75,7 @@ pub fn run(options: &Options) -> Result<(), StartError> {
 /// VIPs.
 ///
 /// # Errors
-/// A daemon holds the pins, or the system refuses.
+/// A daemon holds the pins, the system refuses, or VIPs of another version may be left.
 pub fn detach(pin_dir: &Path) -> Result<BTreeSet<IpAddr>, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::error::StartError;
 use crate::dataplane::Target;
 use crate::machine::spec::{Mode, Spec};
-use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch};
+use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch, XdpMode};
 
 /// Everything is read again after this time, in case an event was missed.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -52,6 +52,11 @@ pub(super) fn targets(interfaces: &[Interface]) -> Vec<Target> {
         name: interface.name.clone(),
         ifindex: interface.ifindex,
         program: interface.xdp.as_ref().map(|xdp| xdp.program_id),
+        place: match interface.xdp.as_ref().map(|xdp| xdp.mode) {
+            Some(XdpMode::Generic) => "xdpgeneric",
+            Some(XdpMode::Offloaded) => "xdpoffload",
+            Some(XdpMode::Native | XdpMode::Multi) | None => "xdp",
+        },
     };
     interfaces.iter().map(target).collect()
 }
@@ -152,26 +157,34 @@ pub(super) fn not_forwarded(spec: &Spec, interface_name: &str) -> Vec<String> {
     .collect()
 }
 
-/// Puts the VIPs on their interfaces. Returns those that were not there before.
+/// Those of the VIPs that are on no interface.
+pub(super) async fn missing(net: &Net, places: &[VipPlace]) -> Result<Vec<VipPlace>, NetError> {
+    let there: BTreeSet<IpAddr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
+    Ok(places.iter().filter(|place| !there.contains(&place.vip)).cloned().collect())
+}
+
+/// Puts the VIPs that are missing on their interfaces. Returns those.
 pub(super) async fn assign(net: &Net, places: &[VipPlace]) -> Result<Vec<VipPlace>, NetError> {
     let mut new = Vec::new();
-    for place in places {
-        if net.owner(place.vip).await?.is_some() {
-            continue;
-        }
+    for place in missing(net, places).await? {
         if net.assign(place.vip, place.interface.ifindex).await? == Assigned::New {
-            new.push(place.clone());
+            new.push(place);
         }
     }
     Ok(new)
 }
 
-/// Takes a VIP off whichever interface it is on by now.
-pub(super) async fn remove_vip(net: &Net, vip: IpAddr) -> Result<(), NetError> {
-    match net.owner(vip).await? {
-        Some(ifindex) => net.remove(vip, ifindex).await,
-        None => Ok(()),
+/// Takes VIPs off whichever interfaces they are on by now.
+pub(super) async fn remove_vips(net: &Net, vips: &BTreeSet<IpAddr>) -> Result<(), NetError> {
+    if vips.is_empty() {
+        return Ok(());
     }
+    for address in net.addresses().await? {
+        if vips.contains(&address.ip) {
+            net.remove(address.ip, address.ifindex).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Announces VIPs, a few times, on the current runtime.

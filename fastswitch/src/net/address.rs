@@ -49,15 +49,6 @@ impl Net {
         Ok(messages.iter().filter_map(parse).collect())
     }
 
-    /// Index of an interface that holds `vip`, whatever its prefix. For many VIPs ask [`Self::addresses`] once.
-    ///
-    /// # Errors
-    /// When the kernel does not answer.
-    pub async fn owner(&self, vip: IpAddr) -> Result<Option<u32>, NetError> {
-        let addresses = self.addresses().await?;
-        Ok(addresses.iter().find(|address| address.ip == vip).map(|address| address.ifindex))
-    }
-
     /// Puts `vip` on the interface, as a /32 or /128.
     ///
     /// # Errors
