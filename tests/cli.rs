@@ -3,6 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::fs::File;
 use std::io::pipe;
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         scene("errors_as_json", errors_as_json),
         scene("detach_removes_everything", detach_removes_everything),
         scene("a_closed_pipe_is_no_panic", a_closed_pipe_is_no_panic),
+        scene("an_error_that_cannot_be_printed", an_error_that_cannot_be_printed),
         scene("without_anything_pinned", without_anything_pinned),
         scene("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
         scene("status_watches", status_watches),
@@ -236,6 +238,19 @@ fn a_closed_pipe_is_no_panic(lab: &Lab) -> anyhow::Result<()> {
         let output = shell::output(command.args(["60", "fastswitch"]).args(args).stdout(writer))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(!said.contains("panicked") && output.status.code() == Some(0), "{args:?}: {output:?} {said}");
+    }
+    Ok(())
+}
+
+/// The exit code remains.
+fn an_error_that_cannot_be_printed(lab: &Lab) -> anyhow::Result<()> {
+    lab.write_config_text("[gateway]\n")?;
+    for (args, code) in [(&["run", "-c", &config(lab)?][..], 2), (&["status"], 1), (&["status", "--json"], 1)]
+    {
+        let mut command = lab.command(Host::Gw, "timeout")?;
+        let full = File::options().write(true).open("/dev/full")?;
+        let status = command.args(["60", "fastswitch"]).args(args).stderr(full).status()?;
+        ensure!(status.code() == Some(code), "{args:?}: {status}");
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
     let places = &args.places;
     match &args.command {
         Command::Run { config, log_format, packet_log } => {
-            telemetry::start(*log_format);
+            let log = telemetry::start(*log_format)
+                .map_err(|error| Failure::failed(format!("cannot start a thread for the log: {error}")))?;
             let options = engine::Options {
                 config: config.clone(),
                 pin_dir: places.pin_dir.clone(),
@@ -46,7 +47,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
                 state_dir: places.state_dir.clone(),
                 packet_log: *packet_log,
             };
-            engine::run(&options).map_err(Failure::start)
+            engine::run(&options).map_err(|error| Failure::start(error).through(log))
         }
         Command::Check { config } => check::check(config),
         Command::Status { service, json, watch } => {
