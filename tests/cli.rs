@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         scene("an_error_that_cannot_be_printed", an_error_that_cannot_be_printed),
         scene("without_anything_pinned", without_anything_pinned),
         scene("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
+        scene("failback_needs_the_daemon", failback_needs_the_daemon),
         scene("status_watches", status_watches),
     ];
     run(trials)
@@ -256,7 +257,7 @@ fn an_error_that_cannot_be_printed(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn without_anything_pinned(lab: &Lab) -> anyhow::Result<()> {
-    for args in [&["status"][..], &["switch", "asr", "standby"], &["freeze", "asr"]] {
+    for args in [&["status"][..], &["switch", "asr", "standby"], &["freeze", "asr"], &["failback", "asr"]] {
         let said = refused(lab, args)?;
         ensure!(said.contains(&lab.pin_dir().display().to_string()), "{args:?}: {said}");
     }
@@ -272,6 +273,15 @@ fn a_daemon_that_does_not_answer(lab: &Lab) -> anyhow::Result<()> {
     ensure!(said.contains(&lab.socket().display().to_string()) && said.contains("does not answer"), "{said}");
     lab.signal_daemon(nix::sys::signal::Signal::SIGCONT)?;
     done(lab, &["status"])?;
+    Ok(())
+}
+
+fn failback_needs_the_daemon(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    let said = refused(lab, &["failback", "asr"])?;
+    ensure!(said.contains("asr: cannot fail back") && said.contains("start it, or use `switch`"), "{said}");
+    wrong(lab, &["failback", "ars"])?;
     Ok(())
 }
 
