@@ -203,6 +203,17 @@ fn errors_as_json(lab: &Lab) -> anyhow::Result<()> {
         Ok(error)
     };
     error(1, &["status", "--json"])?;
+    for (args, expected) in [
+        (&["status", "--json", "--bogus"][..], "unexpected argument '--bogus' found"),
+        (&["status", "asr", "one-more", "--json"], "unexpected argument 'one-more' found"),
+        (&["switch", "--json"], "unexpected argument '--json' found"),
+    ] {
+        let unknown = error(2, args)?;
+        ensure!(unknown["error"] == expected, "{unknown}");
+    }
+    ensure!(done(lab, &["status", "--json", "--help"])?.contains("Usage:"));
+    let plain = wrong(lab, &["status", "--bogus"])?;
+    ensure!(plain.contains("'--bogus'") && plain.contains("Usage:"), "{plain}");
     start_daemon(lab)?;
     let unknown = error(2, &["status", "ars", "--json"])?;
     ensure!(unknown["error"].as_str().is_some_and(|error| error.contains("`ars`")), "{unknown}");

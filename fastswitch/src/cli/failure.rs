@@ -29,6 +29,14 @@ impl Failure {
         Self { message: error.to_string(), reasons: Vec::new(), usage: true, log: None }
     }
 
+    /// What clap says, without its advice on usage.
+    pub(super) fn arguments(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = first.split_whitespace().collect();
+        Self::usage(words.join(" ").trim_start_matches("error: "))
+    }
+
     pub(super) fn start(error: StartError) -> Self {
         if error.is_configuration() { Self::usage(error) } else { Self::failed(error) }
     }

@@ -23,7 +23,10 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_understood(&error),
+    };
     let json = args.command.is_json();
     match dispatch(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,6 +35,17 @@ pub fn main() -> ExitCode {
             failure.code()
         }
     }
+}
+
+/// Help and the version are no errors. What is wrong is told in the form that was asked for, as far as that can be seen.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    if !error.use_stderr() || !json {
+        error.exit();
+    }
+    let failure = Failure::arguments(error);
+    failure.print(json);
+    failure.code()
 }
 
 fn dispatch(args: &Args) -> Result<(), Failure> {
