@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         scene("without_anything_pinned", without_anything_pinned),
         scene("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
         scene("failback_needs_the_daemon", failback_needs_the_daemon),
+        scene("the_socket_goes_with_the_daemon", the_socket_goes_with_the_daemon),
         scene("status_watches", status_watches),
     ];
     run(trials)
@@ -293,6 +294,22 @@ fn failback_needs_the_daemon(lab: &Lab) -> anyhow::Result<()> {
     let said = refused(lab, &["failback", "asr"])?;
     ensure!(said.contains("asr: cannot fail back") && said.contains("start it, or use `switch`"), "{said}");
     wrong(lab, &["failback", "ars"])?;
+    Ok(())
+}
+
+fn the_socket_goes_with_the_daemon(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    ensure!(lab.socket().exists(), "who is killed cannot remove it");
+    start_daemon(lab)?;
+    lab.stop_daemon()?;
+    ensure!(!lab.socket().exists(), "the socket is left");
+    // Not what somebody else has put there.
+    start_daemon(lab)?;
+    std::fs::remove_file(lab.socket())?;
+    std::fs::write(lab.socket(), "theirs")?;
+    lab.stop_daemon()?;
+    ensure!(std::fs::read_to_string(lab.socket())? == "theirs");
     Ok(())
 }
 
