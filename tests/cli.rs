@@ -15,8 +15,8 @@ use xtask::shell;
 
 use support::said::{done, refused, say, wrong};
 use support::scene::{
-    configure, counter, datagrams_come_back, list, nothing_is_left, program, run, scene, service,
-    start_daemon, wait_active, wait_backend, whoami,
+    configure, counter, datagrams_come_back, keep_backends, list, nothing_is_left, program, run, scene,
+    service, start_daemon, wait_active, wait_backend, wait_outage, whoami,
 };
 
 fn main() -> ExitCode {
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         scene("without_anything_pinned", without_anything_pinned),
         scene("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
         scene("failback_needs_the_daemon", failback_needs_the_daemon),
+        scene("in_an_outage_nobody_is_active", in_an_outage_nobody_is_active),
         scene("the_socket_goes_with_the_daemon", the_socket_goes_with_the_daemon),
         scene("status_watches", status_watches),
     ];
@@ -294,6 +295,28 @@ fn failback_needs_the_daemon(lab: &Lab) -> anyhow::Result<()> {
     let said = refused(lab, &["failback", "asr"])?;
     ensure!(said.contains("asr: cannot fail back") && said.contains("start it, or use `switch`"), "{said}");
     wrong(lab, &["failback", "ars"])?;
+    Ok(())
+}
+
+/// With a daemon and without one.
+fn in_an_outage_nobody_is_active(lab: &Lab) -> anyhow::Result<()> {
+    configure(lab, |config| keep_backends(config, 2))?;
+    start_daemon(lab)?;
+    lab.kill_server(Backend::Primary)?;
+    wait_active(lab, Backend::Standby)?;
+    lab.kill_server(Backend::Standby)?;
+    wait_outage(lab)?;
+    for daemon in ["running", "absent"] {
+        let state = service(lab, "asr")?;
+        ensure!(state["active"].is_null() && state["target"] == "standby", "{state}");
+        let roles: Vec<&Value> = list(&state["backends"]).iter().map(|backend| &backend["role"]).collect();
+        ensure!(roles == ["standby", "last"], "{daemon}: {roles:?}");
+        let said = done(lab, &["status"])?;
+        ensure!(said.contains("active: NONE") && !said.contains('*'), "{said}");
+        if daemon == "running" {
+            lab.kill_daemon()?;
+        }
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use fastswitch_common::word::SwitchWord;
 
 use crate::control::wire::{self, Invalid, Request, Response};
 use crate::dataplane::{DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
+use crate::machine::Role;
 use crate::telemetry::report;
 
 /// Carries a request out on the maps pinned in `pin_dir`.
@@ -170,8 +171,9 @@ fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
     }
     let tier = tier_name(backend.info.tier);
     let role = match (word.active() == Some(backend.row), backend.info.tier) {
-        (true, _) => "active",
-        (false, tier::HOT) => "standby",
+        (true, _) if word.outage() => Role::Last.name(),
+        (true, _) => Role::Active.name(),
+        (false, tier::HOT) => Role::Standby.name(),
         (false, _) => tier,
     };
     wire::Backend {
