@@ -3,6 +3,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::fs::File;
 use std::io::pipe;
 use std::process::ExitCode;
 
@@ -14,8 +15,8 @@ use xtask::shell;
 
 use support::said::{done, refused, say, wrong};
 use support::scene::{
-    configure, counter, datagrams_come_back, list, nothing_is_left, program, run, scene, service,
-    start_daemon, wait_active, wait_backend, whoami,
+    configure, counter, datagrams_come_back, keep_backends, list, nothing_is_left, program, run, scene,
+    service, start_daemon, wait_active, wait_backend, wait_outage, whoami,
 };
 use support::terminal;
 
@@ -30,8 +31,12 @@ fn main() -> ExitCode {
         scene("errors_as_json", errors_as_json),
         scene("detach_removes_everything", detach_removes_everything),
         scene("a_closed_pipe_is_no_panic", a_closed_pipe_is_no_panic),
+        scene("an_error_that_cannot_be_printed", an_error_that_cannot_be_printed),
         scene("without_anything_pinned", without_anything_pinned),
         scene("a_daemon_that_does_not_answer", a_daemon_that_does_not_answer),
+        scene("failback_needs_the_daemon", failback_needs_the_daemon),
+        scene("in_an_outage_nobody_is_active", in_an_outage_nobody_is_active),
+        scene("the_socket_goes_with_the_daemon", the_socket_goes_with_the_daemon),
         scene("status_watches", status_watches),
         scene("status_watches_on_a_terminal", status_watches_on_a_terminal),
     ];
@@ -208,6 +213,17 @@ fn errors_as_json(lab: &Lab) -> anyhow::Result<()> {
         Ok(error)
     };
     error(1, &["status", "--json"])?;
+    for (args, expected) in [
+        (&["status", "--json", "--bogus"][..], "unexpected argument '--bogus' found"),
+        (&["status", "asr", "one-more", "--json"], "unexpected argument 'one-more' found"),
+        (&["switch", "--json"], "unexpected argument '--json' found"),
+    ] {
+        let unknown = error(2, args)?;
+        ensure!(unknown["error"] == expected, "{unknown}");
+    }
+    ensure!(done(lab, &["status", "--json", "--help"])?.contains("Usage:"));
+    let plain = wrong(lab, &["status", "--bogus"])?;
+    ensure!(plain.contains("'--bogus'") && plain.contains("Usage:"), "{plain}");
     start_daemon(lab)?;
     let unknown = error(2, &["status", "ars", "--json"])?;
     ensure!(unknown["error"].as_str().is_some_and(|error| error.contains("`ars`")), "{unknown}");
@@ -248,8 +264,21 @@ fn a_closed_pipe_is_no_panic(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The exit code remains.
+fn an_error_that_cannot_be_printed(lab: &Lab) -> anyhow::Result<()> {
+    lab.write_config_text("[gateway]\n")?;
+    for (args, code) in [(&["run", "-c", &config(lab)?][..], 2), (&["status"], 1), (&["status", "--json"], 1)]
+    {
+        let mut command = lab.command(Host::Gw, "timeout")?;
+        let full = File::options().write(true).open("/dev/full")?;
+        let status = command.args(["60", "fastswitch"]).args(args).stderr(full).status()?;
+        ensure!(status.code() == Some(code), "{args:?}: {status}");
+    }
+    Ok(())
+}
+
 fn without_anything_pinned(lab: &Lab) -> anyhow::Result<()> {
-    for args in [&["status"][..], &["switch", "asr", "standby"], &["freeze", "asr"]] {
+    for args in [&["status"][..], &["switch", "asr", "standby"], &["freeze", "asr"], &["failback", "asr"]] {
         let said = refused(lab, args)?;
         ensure!(said.contains(&lab.pin_dir().display().to_string()), "{args:?}: {said}");
     }
@@ -265,6 +294,53 @@ fn a_daemon_that_does_not_answer(lab: &Lab) -> anyhow::Result<()> {
     ensure!(said.contains(&lab.socket().display().to_string()) && said.contains("does not answer"), "{said}");
     lab.signal_daemon(nix::sys::signal::Signal::SIGCONT)?;
     done(lab, &["status"])?;
+    Ok(())
+}
+
+fn failback_needs_the_daemon(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    let said = refused(lab, &["failback", "asr"])?;
+    ensure!(said.contains("asr: cannot fail back") && said.contains("start it, or use `switch`"), "{said}");
+    wrong(lab, &["failback", "ars"])?;
+    Ok(())
+}
+
+/// With a daemon and without one.
+fn in_an_outage_nobody_is_active(lab: &Lab) -> anyhow::Result<()> {
+    configure(lab, |config| keep_backends(config, 2))?;
+    start_daemon(lab)?;
+    lab.kill_server(Backend::Primary)?;
+    wait_active(lab, Backend::Standby)?;
+    lab.kill_server(Backend::Standby)?;
+    wait_outage(lab)?;
+    for daemon in ["running", "absent"] {
+        let state = service(lab, "asr")?;
+        ensure!(state["active"].is_null() && state["target"] == "standby", "{state}");
+        let roles: Vec<&Value> = list(&state["backends"]).iter().map(|backend| &backend["role"]).collect();
+        ensure!(roles == ["standby", "last"], "{daemon}: {roles:?}");
+        let said = done(lab, &["status"])?;
+        ensure!(said.contains("active: NONE") && !said.contains('*'), "{said}");
+        if daemon == "running" {
+            lab.kill_daemon()?;
+        }
+    }
+    Ok(())
+}
+
+fn the_socket_goes_with_the_daemon(lab: &Lab) -> anyhow::Result<()> {
+    start_daemon(lab)?;
+    lab.kill_daemon()?;
+    ensure!(lab.socket().exists(), "who is killed cannot remove it");
+    start_daemon(lab)?;
+    lab.stop_daemon()?;
+    ensure!(!lab.socket().exists(), "the socket is left");
+    // Not what somebody else has put there.
+    start_daemon(lab)?;
+    std::fs::remove_file(lab.socket())?;
+    std::fs::write(lab.socket(), "theirs")?;
+    lab.stop_daemon()?;
+    ensure!(std::fs::read_to_string(lab.socket())? == "theirs");
     Ok(())
 }
 

@@ -8,6 +8,8 @@ mod dsr;
 mod failures;
 #[path = "failover/ipv6.rs"]
 mod ipv6;
+#[path = "failover/log.rs"]
+mod log;
 #[path = "failover/operator.rs"]
 mod operator;
 #[path = "failover/packets.rs"]
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         failures::trials(),
         cold::trials(),
         operator::trials(),
+        log::trials(),
     ];
     support::scene::run(trials.into_iter().flatten())
 }

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         scene("no_privilege", no_privilege),
         scene("a_state_directory_that_is_a_file", a_state_directory_that_is_a_file),
         scene("a_socket_that_cannot_be_opened", a_socket_that_cannot_be_opened),
+        scene("a_socket_path_that_is_a_file", a_socket_path_that_is_a_file),
         scene("an_mtu_that_native_mode_cannot_take", an_mtu_that_native_mode_cannot_take),
     ];
     run(trials)
@@ -287,6 +288,16 @@ fn a_state_directory_that_is_a_file(lab: &Lab) -> anyhow::Result<()> {
     let file = lab.config_file().display().to_string();
     words.extend(["--state-dir".to_owned(), file.clone()]);
     says(&refused(lab, &args(&words))?, &[&file, "start and stop scripts"])?;
+    nothing_is_left(lab)
+}
+
+fn a_socket_path_that_is_a_file(lab: &Lab) -> anyhow::Result<()> {
+    let file = lab.config_file().with_extension("precious").display().to_string();
+    fs::write(&file, "precious")?;
+    let mut words = daemon(lab)?.to_vec();
+    words.extend(["--socket".to_owned(), file.clone()]);
+    says(&refused(lab, &args(&words))?, &["control socket", &file, "else than a socket", "--socket"])?;
+    ensure!(fs::read_to_string(&file)? == "precious");
     nothing_is_left(lab)
 }
 

@@ -9,6 +9,7 @@ use fastswitch_common::word::SwitchWord;
 
 use crate::control::wire::{self, Invalid, Request, Response};
 use crate::dataplane::{DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
+use crate::machine::Role;
 use crate::telemetry::report;
 
 /// Carries a request out on the maps pinned in `pin_dir`.
@@ -48,10 +49,7 @@ type Outcome = Result<Response, Stop>;
 fn try_to(pin_dir: &Path, request: &Request) -> Outcome {
     match request {
         Request::Status { service } => status(&Pinned::read(pin_dir)?, service.as_deref()),
-        Request::Failback { .. } => Ok(Response::Invalid {
-            message: "failback needs the daemon, which knows who is healthy: start it, or use `switch`"
-                .to_owned(),
-        }),
+        Request::Failback { service } => failback(&Pinned::read(pin_dir)?, service),
         Request::Switch { service, backend, force } => {
             switch(&mut Pinned::write(pin_dir)?, service, backend, *force)
         }
@@ -62,6 +60,13 @@ fn try_to(pin_dir: &Path, request: &Request) -> Outcome {
         Request::Unfreeze { service } => freeze(&mut Pinned::write(pin_dir)?, service, 0),
         Request::Maint { service, backend, on } => maint(&mut Pinned::write(pin_dir)?, service, backend, *on),
     }
+}
+
+fn failback(pinned: &Pinned, name: &str) -> Outcome {
+    find_service(pinned, name)?;
+    let message = format!("{name}: cannot fail back without the daemon");
+    let reasons = vec!["only the daemon knows who is healthy: start it, or use `switch`".to_owned()];
+    Ok(Response::Refused { message, reasons })
 }
 
 fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool) -> Outcome {
@@ -166,8 +171,9 @@ fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
     }
     let tier = tier_name(backend.info.tier);
     let role = match (word.active() == Some(backend.row), backend.info.tier) {
-        (true, _) => "active",
-        (false, tier::HOT) => "standby",
+        (true, _) if word.outage() => Role::Last.name(),
+        (true, _) => Role::Active.name(),
+        (false, tier::HOT) => Role::Standby.name(),
         (false, _) => tier,
     };
     wire::Backend {

@@ -311,7 +311,10 @@ fn views_are_true(step: &Step) -> Verdict {
         rule(seen.health == of.health, "health is what the heartbeats say")?;
         rule(seen.maintenance == of.maintenance, "maintenance is seen")?;
         rule(seen.holds.is_empty() == of.is_eligible(), "there is a hold exactly if it is not eligible")?;
-        rule((seen.role == Role::Active) == (step.active() == Some(id)), "the active one is seen as active")?;
+        let target = view.position.active == Some(id);
+        let active = target && !view.position.outage;
+        rule((seen.role == Role::Active) == active, "the active one is seen as active, in an outage none")?;
+        rule(seen.role != Role::Last || (target && !active), "the last one is seen as such in an outage")?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ fn a_cold_backend_through_its_life() {
         "0.2 cold ---    | cold down
          1   primary --- | primary suspected, store primary!, primary down, outage began, START cold, cold attempt 1",
     );
-    assert_eq!(seen(&play.watched.view(), 0), "active [down: no answer in time]");
+    assert_eq!(seen(&play.watched.view(), 0), "last [down: no answer in time]");
     assert_eq!(seen(&play.watched.view(), 1), "starting [starting]");
     play.on("2 start cold failed | cold failed (exit 1) pause 1, STOP cold, cold stopping");
     assert_eq!(seen(&play.watched.view(), 1), "stopping [stopping]");

@@ -1,10 +1,12 @@
 //! How a command fails: what is printed, and the exit code.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::control::wire::Response;
 use crate::engine::StartError;
+use crate::telemetry::Log;
 
 /// A command that came to nothing.
 #[derive(Debug)]
@@ -12,27 +14,42 @@ pub(super) struct Failure {
     message: String,
     reasons: Vec<String>,
     usage: bool,
+    /// Where it is printed, instead of plainly to standard error.
+    log: Option<Log>,
 }
 
 impl Failure {
     /// Exit code 1.
     pub(super) fn failed(error: impl fmt::Display) -> Self {
-        Self { message: error.to_string(), reasons: Vec::new(), usage: false }
+        Self { message: error.to_string(), reasons: Vec::new(), usage: false, log: None }
     }
 
     /// Exit code 2.
     pub(super) fn usage(error: impl fmt::Display) -> Self {
-        Self { message: error.to_string(), reasons: Vec::new(), usage: true }
+        Self { message: error.to_string(), reasons: Vec::new(), usage: true, log: None }
+    }
+
+    /// What clap says, without its advice on usage.
+    pub(super) fn arguments(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = first.split_whitespace().collect();
+        Self::usage(words.join(" ").trim_start_matches("error: "))
     }
 
     pub(super) fn start(error: StartError) -> Self {
         if error.is_configuration() { Self::usage(error) } else { Self::failed(error) }
     }
 
+    /// The same, printed by the log's thread: a daemon ends whether or not anybody takes its last words.
+    pub(super) fn through(self, log: Log) -> Self {
+        Self { log: Some(log), ..self }
+    }
+
     /// An answer other than the one hoped for.
     pub(super) fn response(response: Response) -> Self {
         match response {
-            Response::Refused { message, reasons } => Self { message, reasons, usage: false },
+            Response::Refused { message, reasons } => Self { message, reasons, usage: false, log: None },
             Response::Invalid { message } => Self::usage(message),
             Response::Done { message } => Self::failed(format!("unexpected answer: {message}")),
             Response::Status(_) => Self::failed("unexpected answer: a status"),
@@ -48,11 +65,15 @@ impl Failure {
     }
 
     pub(super) fn print(&self, json: bool) {
-        if json {
-            let error = serde_json::json!({ "error": self.message, "reasons": self.reasons });
-            eprintln!("{error}");
+        let text = if json {
+            serde_json::json!({ "error": self.message, "reasons": self.reasons }).to_string()
         } else {
-            eprintln!("{self}");
+            self.to_string()
+        };
+        match &self.log {
+            Some(log) => log.say(&text),
+            // There is nowhere left to say that standard error cannot be written; the exit code remains.
+            None => drop(writeln!(io::stderr(), "{text}")),
         }
     }
 }

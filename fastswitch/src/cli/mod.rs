@@ -20,7 +20,10 @@ use failure::Failure;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return not_understood(&error),
+    };
     let json = args.command.is_json();
     match dispatch(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,11 +34,23 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Help and the version are no errors. What is wrong is told in the form that was asked for, as far as that can be seen.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json");
+    if !error.use_stderr() || !json {
+        error.exit();
+    }
+    let failure = Failure::arguments(error);
+    failure.print(json);
+    failure.code()
+}
+
 fn dispatch(args: &Args) -> Result<(), Failure> {
     let places = &args.places;
     match &args.command {
         Command::Run { config, log_format, packet_log } => {
-            telemetry::start(*log_format);
+            let log = telemetry::start(*log_format)
+                .map_err(|error| Failure::failed(format!("cannot start a thread for the log: {error}")))?;
             let options = engine::Options {
                 config: config.clone(),
                 pin_dir: places.pin_dir.clone(),
@@ -43,7 +58,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
                 state_dir: places.state_dir.clone(),
                 packet_log: *packet_log,
             };
-            engine::run(&options).map_err(|error| check::start_refused(config, error))
+            engine::run(&options).map_err(|error| check::start_refused(config, error).through(log))
         }
         Command::Check { config } => check::check(config),
         Command::Status { service, json, watch } => {

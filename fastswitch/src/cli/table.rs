@@ -80,7 +80,7 @@ fn table(text: &mut String, service: &Service) {
 }
 
 fn row(service: &Service, backend: &Backend) -> [String; 7] {
-    let mark = if service.target.as_ref() == Some(&backend.name) { "*" } else { "" };
+    let mark = if service.active.as_ref() == Some(&backend.name) { "*" } else { "" };
     let rtt =
         backend.rtt_us.filter(|_| backend.health == "up").map(|rtt| format!("{rtt} us")).unwrap_or_default();
     [mark, &backend.name, &backend.address, &backend.tier, &backend.role, &backend.health, &rtt]
@@ -156,6 +156,11 @@ asr  10.0.0.9:7860/tcp  nat  active: primary  epoch 3
      standby  10.0.0.1:80  hot   standby  down            down: connection refused
   packets 5, bytes 0, echo 2";
         assert_eq!(self::status(&status), expected);
+        let mut outage = status.clone();
+        let service = &mut outage.services[0];
+        (service.active, service.backends[0].role) = (None, "last".to_owned());
+        let text = self::status(&outage);
+        assert!(text.contains("  active: NONE  ") && !text.contains('*'), "{text}");
         status.services[0].vip = "fd00::9".to_owned();
         assert!(self::status(&status).contains("\nasr  [fd00::9]:7860/tcp  nat"));
     }

@@ -7,7 +7,7 @@ mod server;
 pub mod wire;
 
 pub use client::{ClientError, ask};
-pub use server::{Asked, ServerError, serve};
+pub use server::{Asked, ServerError, SocketFile, serve};
 
 /// Where the socket is unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/fastswitch/control.sock";

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,13 +37,31 @@ pub struct ServerError {
     detail: String,
 }
 
+/// The socket's file, removed when this goes: if it is still the one that was made.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|there| there == self.identity)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the control socket stays");
+        }
+    }
+}
+
 /// Opens the socket, readable and writable for its owner only, and serves it on the current runtime. What is asked
 /// arrives at `asked`. The caller holds the pins' lock, so a socket file that is there belongs to no live daemon on
-/// the same pins; one that somebody still answers on is refused.
+/// the same pins; one that somebody still answers on is refused, and so is what is no socket.
 ///
 /// # Errors
 /// The directory cannot be made, or the path is in use.
-pub fn serve(path: &Path, asked: mpsc::Sender<Asked>) -> Result<(), ServerError> {
+pub fn serve(path: &Path, asked: mpsc::Sender<Asked>) -> Result<SocketFile, ServerError> {
     let failed = |detail: String| ServerError { path: path.to_owned(), detail };
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(|error| failed(error.to_string()))?;
@@ -51,15 +69,30 @@ pub fn serve(path: &Path, asked: mpsc::Sender<Asked>) -> Result<(), ServerError>
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(failed("another daemon answers there: choose another --socket".to_owned()));
     }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error.to_string())),
-        _ => {}
-    }
+    remove_stale(path).map_err(failed)?;
     let listener = UnixListener::bind(path).map_err(|error| failed(error.to_string()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
         .map_err(|error| failed(error.to_string()))?;
+    let identity = identity(path).map_err(|error| failed(error.to_string()))?;
     tokio::spawn(accept(listener, asked));
-    Ok(())
+    Ok(SocketFile { path: path.to_owned(), identity })
+}
+
+/// Removes the socket that a daemon before has left.
+fn remove_stale(path: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.to_string()),
+        Ok(file) if !file.file_type().is_socket() => {
+            Err("something else than a socket is there: remove it, or choose another --socket".to_owned())
+        }
+        Ok(_) => fs::remove_file(path).map_err(|error| error.to_string()),
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }
 
 async fn accept(listener: UnixListener, asked: mpsc::Sender<Asked>) {

@@ -183,7 +183,7 @@ pub struct Backend {
     pub address: String,
     /// `hot`, `warm` or `cold`.
     pub tier: String,
-    /// `active`, `standby`, `warm`, `cold`, `starting` or `stopping`.
+    /// `active`, `standby`, `warm`, `cold`, `starting` or `stopping`; `last` for what was active when an outage began.
     pub role: String,
     /// `up`, `down` or `unknown`.
     pub health: String,

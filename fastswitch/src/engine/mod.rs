@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::control::Asked;
+use crate::control::{Asked, SocketFile};
 use crate::probe::Report;
 use crate::runner::Finished;
 
@@ -91,6 +91,8 @@ struct Inputs {
     scripts: mpsc::UnboundedReceiver<Finished>,
     pictures: mpsc::Receiver<Picture>,
     asked: mpsc::Receiver<Asked>,
+    /// Where they ask: gone with this, while the pins' lock is still held.
+    _socket: SocketFile,
 }
 
 struct Signals {

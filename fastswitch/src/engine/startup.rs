@@ -71,7 +71,7 @@ fn begin(
     let dataplane = Dataplane::open(&options.pin_dir, &checked.spec, options.packet_log)?;
     // Needs the lock that was taken just now, and may be refused, so before anything that packets meet.
     let (questions, asked) = mpsc::channel(64);
-    control::serve(&options.socket, questions)?;
+    let socket = control::serve(&options.socket, questions)?;
     let recovered = checked.runner.recover(|service, backend| checked.spec.find(service, backend))?;
     let mut driver = driver(background, checked, dataplane)?;
     let (reports, heartbeats) = mpsc::channel(WAITING);
@@ -84,7 +84,7 @@ fn begin(
         pins = %options.pin_dir.display(),
         "running"
     );
-    Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked }))
+    Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked, _socket: socket }))
 }
 
 /// A driver that has done nothing yet.

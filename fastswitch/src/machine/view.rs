@@ -43,6 +43,8 @@ pub struct BackendView {
 pub enum Role {
     /// Packets go to it.
     Active,
+    /// Was active when the outage began: packets of existing connections still go to it.
+    Last,
     /// Could become active: hot, or started.
     Standby,
     /// Warm and not started.
@@ -61,6 +63,7 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
+            Self::Last => "last",
             Self::Standby => "standby",
             Self::Warm => "warm",
             Self::Cold => "cold",
@@ -157,10 +160,12 @@ impl Machine {
 
     fn backend_view(&self, id: BackendId, now: Time) -> BackendView {
         let backend = self.state(id);
+        let target = self.position.active == Some(id);
         let role = match (&backend.launcher.launch, self.tier(id)) {
-            _ if self.position.active == Some(id) => Role::Active,
+            _ if target && !self.position.outage => Role::Active,
             (Launch::Starting { .. }, _) => Role::Starting,
             (Launch::Ending { .. } | Launch::Stopping { .. }, _) => Role::Stopping,
+            _ if target => Role::Last,
             _ if backend.health.state() == State::Up => Role::Standby,
             (_, Tier::Hot) => Role::Standby,
             (_, Tier::Warm) => Role::Warm,

@@ -124,11 +124,61 @@ impl Tail {
                 action = task.kind.name(),
                 trace_id = %task.trace,
                 cut = self.cut.then_some(true),
-                line = %String::from_utf8_lossy(&self.line),
+                // A text, not as it displays: its control bytes are escaped in either form of the log.
+                line = &*String::from_utf8_lossy(&self.line),
                 "script output"
             );
         }
         self.line.clear();
         self.cut = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::machine::{BackendId, ScriptKind, ServiceId, TraceId};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn control_bytes_do_not_get_into_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("output");
+        create(&path).unwrap().write_all(b"null \0 bell \x07 back \r red \x1b[31m \xff\n").unwrap();
+        let task = Task {
+            service: ServiceId(0),
+            backend: BackendId(0),
+            service_name: "asr".to_owned(),
+            backend_name: "cold".to_owned(),
+            kind: ScriptKind::Start,
+            trace: TraceId(7),
+            since: SystemTime::now(),
+            timeout: Duration::ZERO,
+        };
+        let log = Log::default();
+        let writer = log.clone();
+        let text = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(text, || {
+            Tail::open(path, SeekFrom::Start(0), task).unwrap().finish().unwrap();
+        });
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(!logged.trim_end().contains(char::is_control), "{logged:?}");
+        assert!(logged.contains(r"null \0 bell \u{7} back \r red \u{1b}[31m"), "{logged}");
     }
 }

@@ -32,7 +32,7 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
         }
         Event::Switched { from, to, cause, epoch } => {
             let from = from.as_ref().map(name);
-            let stored_us = stored_after.map(|after| after.as_secs_f64() * 1e6);
+            let stored_us = stored_after.map(micros);
             let cause_name = cause.name();
             if *cause == Cause::Failover {
                 say!(error, "switched", to, "is active now", from, cause = cause_name, epoch, stored_us);
@@ -80,6 +80,25 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
         Event::Maintenance { backend, on } => {
             let text = if *on { "is in maintenance" } else { "is out of maintenance" };
             say!(info, "maintenance", backend, text, on);
+        }
+    }
+}
+
+/// Microseconds, to the nanosecond. Divided last, which leaves no digits of rounding behind.
+fn micros(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn microseconds_have_three_decimals() {
+        for (nanos, printed) in
+            [(24_957, "24.957"), (0, "0"), (1_100, "1.1"), (12_345_678_901, "12345678.901")]
+        {
+            assert_eq!(micros(Duration::from_nanos(nanos)).to_string(), printed);
         }
     }
 }

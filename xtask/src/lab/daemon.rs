@@ -1,7 +1,7 @@
 //! The program under test on the lab's gateway: the daemon, and its command line.
 
 use std::ffi::OsStr;
-use std::process::{ExitStatus, Output};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,18 +22,19 @@ impl Lab {
     /// # Errors
     /// When it ends instead, or does not answer: with what it logged.
     pub fn start_daemon(&self, args: &[&str]) -> anyhow::Result<()> {
-        let mut command = self.fastswitch_command(["run", "-c"])?;
-        command.arg(self.config_file()).args(args);
+        let mut command = self.daemon_command(args)?;
         self.start(NAME, &mut command)?;
-        let what = format!("the daemon answers; see {}", self.log_file(NAME).display());
-        wait::until_true(&what, START, || {
-            let running = self.status().is_ok_and(|status| status["daemon"] == "running");
-            if !running && !self.daemon_runs()? {
-                let (line, log) = (shell::line(&command), self.log_tail(NAME));
-                anyhow::bail!("the daemon ended: `{line}`; the end of its log:\n{log}");
-            }
-            Ok(running)
-        })
+        self.await_daemon(&command)
+    }
+
+    /// The same, with a log that goes somewhere else.
+    ///
+    /// # Errors
+    /// When it ends instead, or does not answer.
+    pub fn start_daemon_onto(&self, args: &[&str], log: impl Into<Stdio>) -> anyhow::Result<()> {
+        let mut command = self.daemon_command(args)?;
+        self.start_onto(NAME, &mut command, log)?;
+        self.await_daemon(&command)
     }
 
     /// Whether the daemon runs.
@@ -101,10 +102,28 @@ impl Lab {
         lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
 
+    fn daemon_command(&self, args: &[&str]) -> anyhow::Result<Command> {
+        let mut command = self.fastswitch_command(["run", "-c"])?;
+        command.arg(self.config_file()).args(args);
+        Ok(command)
+    }
+
+    fn await_daemon(&self, command: &Command) -> anyhow::Result<()> {
+        let what = format!("the daemon answers; see {}", self.log_file(NAME).display());
+        wait::until_true(&what, START, || {
+            let running = self.status().is_ok_and(|status| status["daemon"] == "running");
+            if !running && !self.daemon_runs()? {
+                let (line, log) = (shell::line(command), self.log_tail(NAME));
+                anyhow::bail!("the daemon ended: `{line}`; the end of its log:\n{log}");
+            }
+            Ok(running)
+        })
+    }
+
     fn fastswitch_command<I: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = I>,
-    ) -> anyhow::Result<std::process::Command> {
+    ) -> anyhow::Result<Command> {
         let mut command = self.command(Host::Gw, &self.programs.fastswitch)?;
         command.args(args);
         Ok(command)

@@ -41,8 +41,18 @@ impl Lab {
         let log = self.log_file(name);
         let log = File::options().create(true).append(true).open(&log);
         let log = log.with_context(|| format!("cannot write {}", self.log_file(name).display()))?;
+        self.start_onto(name, command.stdout(log.try_clone()?), log)
+    }
+
+    /// Starts a process that goes on beyond this call, with this standard error.
+    pub(super) fn start_onto(
+        &self,
+        name: &str,
+        command: &mut Command,
+        stderr: impl Into<Stdio>,
+    ) -> anyhow::Result<()> {
         // A group of its own: Ctrl-C in the terminal is for the lab's owner, who ends everything in order.
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        command.stdin(Stdio::null()).stderr(stderr).process_group(0);
         let child = command.spawn().map_err(|error| shell::not_started(command, error))?;
         std::fs::write(self.pid_file(name), format!("{}\n", child.id()))?;
         if let Some(mut earlier) = self.children().0.insert(name.to_owned(), child) {
