@@ -1,6 +1,8 @@
 //! The maps and links as a start finds them, so that a start that fails can leave them so.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fastswitch_common::abi::{
@@ -18,7 +20,7 @@ pub struct Before {
     slots: Vec<Slot>,
     services: HashMap<Endpoint, Service>,
     origins: HashMap<Endpoint, Origin>,
-    links: Vec<PathBuf>,
+    links: Vec<(PathBuf, u64)>,
 }
 
 /// All that is kept in a slot that is in use, or that the configuration takes.
@@ -39,7 +41,7 @@ impl Before {
             slots: slots.into_iter().map(|slot| Slot::read(tables, slot)).collect::<Result<_, _>>()?,
             services: tables.services()?.into_iter().collect(),
             origins: tables.origins()?.into_iter().collect(),
-            links: attach::links(directory)?,
+            links: links(directory)?,
         })
     }
 
@@ -53,7 +55,7 @@ impl Before {
         for slot in &self.slots {
             slot.restore(tables)?;
         }
-        for pin in attach::links(directory)?.iter().filter(|pin| !self.links.contains(pin)) {
+        for (pin, _) in links(directory)?.iter().filter(|link| !self.links.contains(link)) {
             attach::remove(pin)?;
         }
         Ok(())
@@ -100,4 +102,13 @@ impl Slot {
         }
         tables.update_service(self.slot, |now| *now = self.info)
     }
+}
+
+/// The pinned links, each with its inode: one that was made anew has another.
+fn links(directory: &Path) -> Result<Vec<(PathBuf, u64)>, DataplaneError> {
+    let inode = |pin: PathBuf| match fs::metadata(&pin) {
+        Ok(metadata) => Ok((pin, metadata.ino())),
+        Err(error) => Err(DataplaneError::file("look at", pin, error)),
+    };
+    attach::links(directory)?.into_iter().map(inode).collect()
 }

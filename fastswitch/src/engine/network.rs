@@ -17,6 +17,10 @@ const RESYNC: Duration = Duration::from_secs(5);
 const ANNOUNCEMENTS: u32 = 3;
 /// Between two announcements.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks whether an interface is bare again.
+const BARE_LOOK: Duration = Duration::from_millis(1);
+/// How often to look.
+const BARE_LOOKS: u32 = 1000;
 
 /// What the network looks like at a moment.
 #[derive(Debug, Clone)]
@@ -44,6 +48,19 @@ pub(super) async fn interfaces(net: &Net, spec: &Spec) -> Result<Vec<Interface>,
         interfaces.push(found.ok_or_else(|| StartError::NoInterface { name: name.clone() })?);
     }
     Ok(interfaces)
+}
+
+/// Waits, if not for ever, until nothing is on those of `interfaces` that had no program: the kernel takes a link off its
+/// interface a moment after its pin.
+pub(super) async fn await_bare(net: &Net, interfaces: &[Interface]) {
+    for interface in interfaces.iter().filter(|interface| interface.xdp.is_none()) {
+        for _ in 0..BARE_LOOKS {
+            match net.interface(&interface.name).await {
+                Ok(Some(now)) if now.xdp.is_some() => tokio::time::sleep(BARE_LOOK).await,
+                _ => break,
+            }
+        }
+    }
 }
 
 /// What the data plane attaches to.

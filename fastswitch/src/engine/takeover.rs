@@ -70,6 +70,7 @@ impl Driver {
         if let Err(error) = self.dataplane.give_back(before) {
             tracing::error!(%error, "a failed start could not be undone: start again with the configuration before");
         }
+        self.background.block_on(network::await_bare(&self.net, &self.interfaces));
     }
 
     /// Makes the machines, each where its service was left. Returns what they want beyond their switch words.
