@@ -37,18 +37,6 @@ fn a_drain_ends_with_its_backend() {
 }
 
 #[test]
-fn a_switch_back_in_the_middle_keeps_the_older_connections() {
-    let play = play(
-        draining(service(&["primary", "standby"])),
-        "0.1 primary +      | primary up
-         0.1 standby +      | standby up
-         1   switch standby | store standby<primary, cause operator, switched primary>standby
-         2   switch primary | store primary, cause operator, switched standby>primary",
-    );
-    assert_eq!(play.watched.deadline(), None);
-}
-
-#[test]
 fn a_failover_leaves_nothing_behind() {
     play(
         draining(service(&["primary", "standby"])),

@@ -323,12 +323,9 @@ impl Machine {
         let trace = trace.unwrap_or_else(|| self.fresh_trace());
         let was_outage = self.position.outage;
         let healthy = |id: &BackendId| *id != to && self.state(*id).health.state() != State::Down;
-        // Back where connections still drain: those, which may be hours old, are worth more than the ones of the last few
-        // seconds, and the data path can tell only one kind from the other.
-        let returns = self.position.draining == Some(to);
         let draining = from
             .filter(healthy)
-            .filter(|_| cause != Cause::Failover && !was_outage && !returns && !self.spec.drain.is_zero());
+            .filter(|_| cause != Cause::Failover && !was_outage && !self.spec.drain.is_zero());
         self.drained_by = self.now + self.spec.drain;
         self.store(Position { active: Some(to), draining, outage: false, ..self.position }, effects);
         self.note_cause(cause, effects);
