@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use aya::maps::{Map, MapData, ProgramArray};
+use aya::maps::ProgramArray;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, ProgramInfo, Xdp, loaded_programs};
@@ -51,11 +51,10 @@ impl Program {
             loader.map_pin_path(name, directory.join(name));
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| load_failed(&error))?;
-        for name in program::NAMES {
+        for name in program::NAMES.into_iter().chain([PROGRAM]) {
             xdp(&mut ebpf, name)?.load().map_err(|error| load_failed(&error))?;
         }
-        xdp(&mut ebpf, PROGRAM)?.load().map_err(|error| load_failed(&error))?;
-        link_parts(&mut ebpf, directory)?;
+        link_parts(&mut ebpf)?;
         if packet_log.is_some() {
             packet_log::follow(&mut ebpf);
         }
@@ -177,14 +176,15 @@ pub(super) fn remove(pin: &Path) -> Result<(), DataplaneError> {
 
 /// Puts the parts that the entry point jumps to where it finds them. The entry point of an earlier daemon, which is still
 /// on the interfaces, finds them too: of one [`fastswitch_common::abi::ABI`], they do the same.
-fn link_parts(ebpf: &mut Ebpf, directory: &Path) -> Result<(), DataplaneError> {
-    let failed = |error: &dyn std::error::Error| load_failed(error);
-    let map = MapData::from_pin(directory.join(map::PROGRAMS)).map_err(|error| failed(&error))?;
-    let map = Map::from_map_data(map).map_err(|error| failed(&error))?;
-    let mut parts = ProgramArray::try_from(map).map_err(|error| failed(&error))?;
+fn link_parts(ebpf: &mut Ebpf) -> Result<(), DataplaneError> {
+    // Taken, for the programs are in the same object; the pin keeps it.
+    let map = ebpf.take_map(map::PROGRAMS).ok_or_else(|| DataplaneError::Load {
+        detail: format!("the object has no map `{}`", map::PROGRAMS),
+    })?;
+    let mut parts = ProgramArray::try_from(map).map_err(|error| load_failed(&error))?;
     for (index, name) in (0..).zip(program::NAMES) {
-        let part = xdp(ebpf, name)?.fd().map_err(|error| failed(&error))?;
-        parts.set(index, part, 0).map_err(|error| failed(&error))?;
+        let part = xdp(ebpf, name)?.fd().map_err(|error| load_failed(&error))?;
+        parts.set(index, part, 0).map_err(|error| load_failed(&error))?;
     }
     Ok(())
 }
