@@ -122,8 +122,7 @@ pub(super) async fn vip_places(
 
 /// Refuses VIPs that another host answers for. Those that this host has already are not asked about.
 pub(super) async fn check_conflicts(net: &Net, spec: &Spec, places: &[VipPlace]) -> Result<(), StartError> {
-    let own: BTreeSet<IpAddr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
-    for (interface, vips) in by_interface(places.iter().filter(|place| !own.contains(&place.vip))) {
+    for (interface, vips) in by_interface(&missing(net, places).await?) {
         if !interface.up {
             tracing::warn!(
                 interface = interface.name,
@@ -159,7 +158,7 @@ fn conflict_advice(spec: &Spec, vip: IpAddr) -> &'static str {
 
 /// What will keep replies that arrive on an interface from being forwarded, with the command that mends it.
 pub(super) fn not_forwarded(spec: &Spec, interface_name: &str) -> Vec<String> {
-    // In mode dsr no reply comes this way.
+    // In mode dsr replies need not come this way.
     let nat = spec.services.iter().filter(|service| service.mode == Mode::Nat);
     let families = nat.map(|service| Family::of(service.vip)).collect::<BTreeSet<_>>();
     let off =
@@ -211,7 +210,7 @@ pub(super) fn announce(places: Vec<VipPlace>) {
     }
     tokio::spawn(async move {
         for _ in 0..ANNOUNCEMENTS {
-            for (interface, vips) in by_interface(places.iter()) {
+            for (interface, vips) in by_interface(&places) {
                 if let Err(error) = net::announce(interface, &vips).await {
                     tracing::warn!(%error, "VIPs not announced: neighbours may use an old address for a while");
                 }
@@ -221,7 +220,7 @@ pub(super) fn announce(places: Vec<VipPlace>) {
     });
 }
 
-fn by_interface<'a>(places: impl Iterator<Item = &'a VipPlace>) -> Vec<(&'a Interface, Vec<IpAddr>)> {
+fn by_interface(places: &[VipPlace]) -> Vec<(&Interface, Vec<IpAddr>)> {
     let mut groups: BTreeMap<u32, (&Interface, Vec<IpAddr>)> = BTreeMap::new();
     for place in places {
         groups.entry(place.interface.ifindex).or_insert((&place.interface, Vec::new())).1.push(place.vip);
