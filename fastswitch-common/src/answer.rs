@@ -18,11 +18,13 @@ use crate::{
     address::Address,
     checksum::{self, Delta},
     packet::{Ethernet, Packet},
-    parse::{ECHO_REQUEST_V6, Echo, Family, IP, Segment},
+    parse::{ECHO_REQUEST, ECHO_REQUEST_V6, Echo, Family, IP, Segment},
 };
 
 pub use unreachable::Unreachable;
 
+/// `type_` of an ICMP echo reply (RFC 792).
+const ECHO_REPLY: u8 = 0;
 /// `type_` of an ICMPv6 echo reply (RFC 4443, 4.2).
 const ECHO_REPLY_V6: u8 = 129;
 
@@ -53,7 +55,7 @@ pub fn echo(packet: &mut Packet<'_>, echo: &Echo) -> Option<()> {
             core::mem::swap(&mut ip.src_addr, &mut ip.dst_addr);
             ip.check = Delta::default().word([ip.ttl, ip.proto], [header::TTL, ip.proto]).apply(ip.check);
             ip.ttl = header::TTL;
-            (8, 0)
+            (ECHO_REQUEST, ECHO_REPLY)
         }
         Family::V6 => {
             let ip = packet.get_mut::<Ipv6Hdr>(IP)?;

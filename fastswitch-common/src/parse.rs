@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// `type_` of an ICMP echo request.
-const ECHO_REQUEST: u8 = 8;
+pub(crate) const ECHO_REQUEST: u8 = 8;
 /// `type_` of an ICMPv6 echo request (RFC 4443, 4.1).
 pub(crate) const ECHO_REQUEST_V6: u8 = 128;
 /// Where the IP header starts.
