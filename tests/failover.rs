@@ -6,6 +6,8 @@ mod cold;
 mod dsr;
 #[path = "failover/failures.rs"]
 mod failures;
+#[path = "failover/full_nat.rs"]
+mod full_nat;
 #[path = "failover/ipv6.rs"]
 mod ipv6;
 #[path = "failover/log.rs"]
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         packets::trials(),
         ipv6::trials(),
         dsr::trials(),
+        full_nat::trials(),
         failures::trials(),
         cold::trials(),
         operator::trials(),

@@ -5,12 +5,17 @@
 
 use core::net::SocketAddr;
 
-use crate::{address::Address, packet::Macs, reason::REASONS};
+use crate::{
+    address::Address,
+    flow::{Direction, MAX_SOURCES, Source, SourceRange, Translation},
+    packet::Macs,
+    reason::REASONS,
+};
 
 /// First word of the meta map: `fsw1`.
 pub const MAGIC: u32 = 0x6673_7731;
 /// Number of this set of shapes; part of the pin directory's name.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// Services that fit (slots of the per-service arrays).
 pub const MAX_SERVICES: u32 = 2048;
@@ -59,6 +64,13 @@ pub mod map {
     pub const OPENED: &str = "OPENED";
     /// LRU hash from client [`crate::address::Address`] to [`super::Hop`], learned from its own packets. Kernel writes.
     pub const CLIENTS: &str = "CLIENTS";
+    /// Hash from [`crate::flow::Direction`] to [`crate::flow::Translation`], sized by the configuration. Kernel writes, and the
+    /// daemon takes out what has ended.
+    pub const FLOWS: &str = "FLOWS";
+    /// LRU hash of the same shape: flows that have not proved themselves. Kernel writes.
+    pub const ATTEMPTS: &str = "ATTEMPTS";
+    /// Array of [`crate::flow::Source`].
+    pub const SOURCES: &str = "SOURCES";
     /// Per-CPU array by slot, plus `NO_SERVICE`, of [`super::Counters`]. Kernel writes.
     pub const COUNTERS: &str = "COUNTERS";
     /// Array by slot of [`super::ServiceInfo`]; the kernel program does not read it.
@@ -66,7 +78,7 @@ pub mod map {
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 17] = [
         META,
         PROGRAMS,
         SERVICES,
@@ -78,6 +90,9 @@ pub mod map {
         DIRECT_SEEN,
         OPENED,
         CLIENTS,
+        FLOWS,
+        ATTEMPTS,
+        SOURCES,
         COUNTERS,
         SERVICE_INFO,
         BACKEND_INFO,
@@ -90,10 +105,15 @@ pub mod program {
     pub const IPV6: u32 = 0;
     /// Goes on with what is no segment.
     pub const OTHER: u32 = 1;
+    /// Goes on with segments to and from services in mode `full_nat`.
+    pub const FULL_NAT: u32 = 2;
+    /// Begins flows for [`FULL_NAT`], which goes on.
+    pub const ATTEMPT: u32 = 3;
     /// How many there are.
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = 4;
     /// Their names in the object, by number.
-    pub const NAMES: [&str; COUNT as usize] = ["fastswitch_ipv6", "fastswitch_other"];
+    pub const NAMES: [&str; COUNT as usize] =
+        ["fastswitch_ipv6", "fastswitch_other", "fastswitch_full_nat", "fastswitch_attempt"];
 }
 
 /// IANA protocol numbers that appear in keys.
@@ -122,6 +142,9 @@ pub mod mode {
     pub const NAT: u8 = 0;
     /// Under the VIP, which the backend holds too; only the MAC addresses change.
     pub const DSR: u8 = 1;
+    /// From an address of the gateway's to the backend's, so that replies come back through the gateway wherever the
+    /// backend is.
+    pub const FULL_NAT: u8 = 2;
 }
 
 /// Says which program made the pins.
@@ -133,7 +156,7 @@ pub struct Meta {
     /// [`ABI`].
     pub abi: u32,
     /// [`LAYOUT`].
-    pub layout: [u16; 12],
+    pub layout: [u16; 16],
     /// Process id of the daemon that wrote this last; a hint for messages, the lock decides.
     pub daemon_pid: u32,
     /// Zero.
@@ -165,27 +188,27 @@ pub struct Service {
 }
 
 /// What a backend endpoint answers for: the key to rewriting replies. In mode `dsr` backends answer as the VIP itself,
-/// which is the endpoint then.
+/// which is the endpoint then; in mode `full_nat` for whom is up to the flow.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
-    /// Slot of the service.
+    /// Slot of the service; [`NO_SERVICE`] in mode `full_nat`.
     pub slot: u32,
-    /// The VIP that clients know.
+    /// The VIP that clients know; [`Endpoint::NONE`] in mode `full_nat`.
     pub vip: Endpoint,
     /// The backend's row, or [`NO_ROW`] if it may be any of the service's.
     pub row: u32,
 }
 
-/// A backend. Its endpoint is written before a switch word names the row and stays while one does; the next hop may
-/// change at any time, by one store.
+/// A backend. Its endpoint is written before a switch word names the row and stays while one does; the words after it
+/// may change at any time, each by one store.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Backend {
     /// Where it serves; [`Endpoint::NONE`]: the row is not in use.
     pub endpoint: Endpoint,
-    /// Zero.
-    pub _pad: u32,
+    /// What it is spoken to from in mode `full_nat`; may change at any time.
+    pub sources: SourceRange,
     /// A [`crate::word::NextHopWord`].
     pub next_hop: u64,
 }
@@ -334,7 +357,7 @@ const fn size<T>() -> u16 {
 }
 
 /// Sizes and dimensions that a program and its maps must agree on.
-pub const LAYOUT: [u16; 12] = [
+pub const LAYOUT: [u16; 16] = [
     size::<Endpoint>(),
     size::<Service>(),
     size::<Origin>(),
@@ -345,12 +368,16 @@ pub const LAYOUT: [u16; 12] = [
     size::<Counters>(),
     size::<ServiceInfo>(),
     size::<BackendInfo>(),
+    size::<Direction>(),
+    size::<Translation>(),
+    size::<Source>(),
     MAX_SERVICES as u16,
     MAX_BACKENDS as u16,
+    MAX_SOURCES as u16,
 ];
 
 const _: () = {
-    assert!(size::<Meta>() == 40);
+    assert!(size::<Meta>() == 48);
     assert!(size::<Address>() == 16);
     assert!(size::<Endpoint>() == 20);
     assert!(size::<Service>() == 8);
@@ -373,7 +400,7 @@ impl Meta {
 
 impl Backend {
     /// A row not in use.
-    pub const UNUSED: Self = Self { endpoint: Endpoint::NONE, _pad: 0, next_hop: 0 };
+    pub const UNUSED: Self = Self { endpoint: Endpoint::NONE, sources: SourceRange(0), next_hop: 0 };
 }
 
 impl Endpoint {
@@ -453,7 +480,10 @@ mod tests {
     #[test]
     fn layout_belongs_to_abi() {
         let counters = 8 * (REASONS as u16 + 2);
-        assert_eq!((ABI, LAYOUT), (2, [20, 8, 28, 32, 12, 40, 16, counters, 96, 56, 2048, 16]));
-        assert_eq!(REASONS, 32);
+        assert_eq!(
+            (ABI, LAYOUT),
+            (3, [20, 8, 28, 32, 12, 40, 16, counters, 96, 56, 40, 52, 24, 2048, 16, 256])
+        );
+        assert_eq!(REASONS, 64);
     }
 }

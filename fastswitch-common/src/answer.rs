@@ -7,7 +7,6 @@ mod header;
 mod unreachable;
 
 use network_types::{
-    bitfield::BitfieldU16,
     icmp::Icmpv4Hdr,
     ip::{Ipv4Hdr, Ipv6Hdr},
     tcp::TcpHdr,
@@ -77,7 +76,7 @@ pub const fn reset_len(family: Family) -> usize {
     IP + header::len(family) + TcpHdr::LEN
 }
 
-/// Turns a TCP segment without ACK into the reset that refuses it (RFC 9293, 3.5.2): the first [`reset_len`] bytes,
+/// Turns a TCP segment without RST into the reset that refuses it (RFC 9293, 3.10.7.1): the first [`reset_len`] bytes,
 /// the rest of the frame is to be cut off. `None` as in [`crate::rewrite::hand_over`].
 #[inline(always)]
 #[must_use]
@@ -86,29 +85,27 @@ pub fn reset(packet: &mut Packet<'_>, segment: &Segment) -> Option<()> {
     let headers = usize::from(segment.header) - IP + usize::from(tcp.doff()) * 4;
     let payload = u32::from(segment.total_len).wrapping_sub(headers as u32);
     let flags = u32::from(tcp.syn() + tcp.fin());
-    let acknowledged = u32::from_be_bytes(tcp.seq).wrapping_add(payload).wrapping_add(flags).to_be_bytes();
+    // Data offset, then RST, with ACK where theirs says no number that they wait for.
+    let (seq, ack_seq, flags) = match tcp.ack() {
+        0 => {
+            let end = u32::from_be_bytes(tcp.seq).wrapping_add(payload).wrapping_add(flags);
+            ([0; 4], end.to_be_bytes(), [0x50, 0x14])
+        }
+        _ => (tcp.ack_seq, [0; 4], [0x50, 0x04]),
+    };
 
     let ethernet = packet.get_mut::<Ethernet>(0)?;
     ethernet.set_macs(ethernet.macs().back());
     let (from, to) = (segment.destination, segment.source);
     header::write(packet, segment.family, TcpHdr::LEN, protocol::TCP, from.address, to.address)?;
 
-    // Data offset, then RST and ACK.
-    let flags = [0x50, 0x14];
-    let [e, f] = halves(acknowledged);
-    let own = checksum::sum([from.port(), to.port(), e, f, flags]);
+    let at = IP + header::len(segment.family);
+    let ([a, b], [c, d]) = (halves(seq), halves(ack_seq));
+    // Up to the window, then checksum and urgent pointer: a whole header would be put together on the stack first.
+    let fields = [from.port(), to.port(), a, b, c, d, flags, [0; 2]];
     let pseudo = header::pseudo(segment.family, TcpHdr::LEN, protocol::TCP, from.address, to.address);
-    *packet.get_mut::<TcpHdr>(IP + header::len(segment.family))? = TcpHdr {
-        source: from.port(),
-        dest: to.port(),
-        seq: [0; 4],
-        ack_seq: acknowledged,
-        _bitfield_align_1: [],
-        _bitfield_1: BitfieldU16::new(flags),
-        window: [0; 2],
-        check: checksum::finish(own + pseudo),
-        urg_ptr: [0; 2],
-    };
+    *packet.get_mut::<[[u8; 2]; 8]>(at)? = fields;
+    *packet.get_mut::<[[u8; 2]; 2]>(at + 16)? = [checksum::finish(checksum::sum(fields) + pseudo), [0; 2]];
     Some(())
 }
 

@@ -13,6 +13,7 @@ use crate::{
     abi::{Endpoint, protocol},
     address::Address,
     checksum::Delta,
+    flow::Direction,
     packet::{Ethernet, Macs, Packet},
     parse::{ADDRESSES_V4, ADDRESSES_V6, Family, IP, Segment},
 };
@@ -49,11 +50,22 @@ pub fn rename(
 ) -> Option<()> {
     hand_over(packet, macs)?;
     let addresses = match segment.family {
-        Family::V4 => ipv4(packet, end, name.address)?,
-        Family::V6 => ipv6(packet, end, name.address)?,
+        Family::V4 => ipv4(packet, end, name.address, 1)?,
+        Family::V6 => ipv6(packet, end, name.address, 1)?,
     };
-    let port = name.port();
-    // The address counts in the transport checksum too, by its pseudo header.
+    transport(packet, segment, end, name.port(), addresses)
+}
+
+/// Changes the port of one `end`; `addresses` is what the change of addresses does to checksums, which counts here too, by
+/// the pseudo header.
+#[inline(always)]
+fn transport(
+    packet: &mut Packet<'_>,
+    segment: &Segment,
+    end: End,
+    port: [u8; 2],
+    addresses: Delta,
+) -> Option<()> {
     match segment.source.protocol() {
         protocol::TCP => {
             let tcp = packet.get_mut::<TcpHdr>(usize::from(segment.header))?;
@@ -76,9 +88,22 @@ pub fn rename(
     Some(())
 }
 
-/// Changes an IPv4 header; gives what the change of the address does to checksums.
+/// Renames both ends of `segment` to those of `names`, which are of its family, takes one from its TTL and addresses the
+/// frame by `macs`. `None` as in [`hand_over`].
 #[inline(always)]
-fn ipv4(packet: &mut Packet<'_>, end: End, address: Address) -> Option<Delta> {
+#[must_use]
+pub fn rename_both(packet: &mut Packet<'_>, segment: &Segment, names: &Direction, macs: Macs) -> Option<()> {
+    rename(packet, segment, End::Source, names.source, macs)?;
+    let addresses = match segment.family {
+        Family::V4 => ipv4(packet, End::Destination, names.destination.address, 0)?,
+        Family::V6 => ipv6(packet, End::Destination, names.destination.address, 0)?,
+    };
+    transport(packet, segment, End::Destination, names.destination.port(), addresses)
+}
+
+/// Changes an IPv4 header, and takes `hops` from its TTL; gives what the change of the address does to checksums.
+#[inline(always)]
+fn ipv4(packet: &mut Packet<'_>, end: End, address: Address, hops: u8) -> Option<Delta> {
     let at = match end {
         End::Source => IP + ADDRESSES_V4,
         End::Destination => IP + ADDRESSES_V4 + 4,
@@ -86,7 +111,7 @@ fn ipv4(packet: &mut Packet<'_>, end: End, address: Address) -> Option<Delta> {
     let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 2]>(at)?, address.pairs_v4());
     let delta = Delta::default().words([Address::from_pairs_v4(old).words()[3]], [address.words()[3]]);
     let ip = packet.get_mut::<Ipv4Hdr>(IP)?;
-    let ttl = ip.ttl.checked_sub(1)?;
+    let ttl = ip.ttl.checked_sub(hops)?;
     ip.check = delta.word([ip.ttl, ip.proto], [ttl, ip.proto]).apply(ip.check);
     ip.ttl = ttl;
     Some(delta)
@@ -94,13 +119,13 @@ fn ipv4(packet: &mut Packet<'_>, end: End, address: Address) -> Option<Delta> {
 
 /// Changes an IPv6 header, as [`ipv4`] does.
 #[inline(always)]
-fn ipv6(packet: &mut Packet<'_>, end: End, address: Address) -> Option<Delta> {
+fn ipv6(packet: &mut Packet<'_>, end: End, address: Address, hops: u8) -> Option<Delta> {
     let at = match end {
         End::Source => IP + ADDRESSES_V6,
         End::Destination => IP + ADDRESSES_V6 + 16,
     };
     let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 8]>(at)?, address.pairs_v6());
     let ip = packet.get_mut::<Ipv6Hdr>(IP)?;
-    ip.hop_limit = ip.hop_limit.checked_sub(1)?;
+    ip.hop_limit = ip.hop_limit.checked_sub(hops)?;
     Some(Delta::default().words(Address::from_pairs_v6(old).words(), address.words()))
 }

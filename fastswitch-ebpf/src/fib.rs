@@ -45,8 +45,26 @@ pub(crate) struct Way {
 ///
 /// # Errors
 /// The reason that stands for the kernel's refusal.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn route(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
+    let way = ask(ctx, segment);
+    if let Err(reason) = way {
+        // Every answer to a heartbeat of the gateway is one that the FIB does not forward.
+        if reason as u8 != Reason::FibNotForwarded as u8 {
+            say(ctx, segment, reason);
+        }
+    }
+    way
+}
+
+#[inline(never)]
+fn say(ctx: &XdpContext, segment: &Segment, reason: Reason) {
+    let (source, destination) = (segment.source.address.octets(), segment.destination.address.octets());
+    debug!(ctx, "no way from {:i} to {:i}: reason {}", source, destination, reason as u8);
+}
+
+#[inline(never)]
+fn ask(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
     let (source, destination) = (&segment.source, &segment.destination);
     let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
     for word in 0..WORDS {
@@ -95,11 +113,6 @@ pub(crate) fn route(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> 
         BPF_FIB_LKUP_RET_FRAG_NEEDED => Reason::FibTooBig,
         _ => Reason::Impossible,
     };
-    // Every answer to a heartbeat of the gateway is one that the FIB does not forward.
-    if reason as u8 != Reason::FibNotForwarded as u8 {
-        let (source, destination) = (source.address.octets(), destination.address.octets());
-        debug!(ctx, "no way from {:i} to {:i}: the FIB says {}", source, destination, answer);
-    }
     Err(reason)
 }
 

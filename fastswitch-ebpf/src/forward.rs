@@ -66,14 +66,7 @@ fn to_backend(
         return Err(Reason::Impossible);
     }
 
-    let (reason, hop) = match known_next_hop(backend) {
-        Some(hop) => (Reason::Forwarded, hop),
-        None => {
-            let renamed =
-                scratch::copy(&Segment { destination: to, ..*segment }).ok_or(Reason::Impossible)?;
-            (Reason::ForwardedFib, fib::route(ctx, renamed)?.hop)
-        }
-    };
+    let (reason, hop) = way(ctx, backend, &Segment { destination: to, ..*segment })?;
     if segment.opens {
         let renamed = scratch::copy(&Segment { destination: to, ..*segment }).ok_or(Reason::Impossible)?;
         note_opening(ctx, renamed, row);
@@ -84,6 +77,21 @@ fn to_backend(
     };
     rewritten.ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
+}
+
+/// The way to `backend`, of a segment as it will get there, and the reason to count.
+///
+/// # Errors
+/// The reason why there is none.
+#[inline(always)]
+pub(crate) fn way(ctx: &XdpContext, backend: &Backend, renamed: &Segment) -> Result<(Reason, Hop), Reason> {
+    match known_next_hop(backend) {
+        Some(hop) => Ok((Reason::Forwarded, hop)),
+        None => {
+            let renamed = scratch::copy(renamed).ok_or(Reason::Impossible)?;
+            Ok((Reason::ForwardedFib, fib::route(ctx, renamed)?.hop))
+        }
+    }
 }
 
 /// The way that the daemon keeps in the backend's row.
@@ -107,7 +115,7 @@ fn note_opening(ctx: &XdpContext, segment: &Segment, row: u32) {
 
 /// Remembers the way back to a client, for replies when the kernel has lost its neighbour entry.
 #[inline(always)]
-fn learn_client(ctx: &XdpContext, client: &Address) {
+pub(crate) fn learn_client(ctx: &XdpContext, client: &Address) {
     let packet = ctx::packet(ctx);
     let Some(ethernet) = packet.get::<Ethernet>(0) else {
         return;

@@ -17,6 +17,7 @@ mod drain;
 mod echo;
 mod fib;
 mod forward;
+mod full_nat;
 mod maps;
 mod outage;
 mod recent;
@@ -26,7 +27,7 @@ mod verdict;
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
 use fastswitch_common::{
-    abi::program,
+    abi::{mode, program},
     packet::Packet,
     parse::{self, Content, Family, Segment},
     reason::Reason,
@@ -55,6 +56,38 @@ fn fastswitch_ipv6(ctx: XdpContext) -> u32 {
     finish(&ctx, packet, parse::ipv6)
 }
 
+/// Goes on with a segment to or from a service in mode `full_nat`.
+#[xdp]
+fn fastswitch_full_nat(ctx: XdpContext) -> u32 {
+    let packet = ctx::packet(&ctx);
+    let verdict = match parse::parse(&packet) {
+        Ok(Content::Segment(segment)) => full_nat::verdict(&ctx, packet, &segment),
+        // Cannot be: it was one a moment ago.
+        _ => Some(Verdict::no_service(Reason::Impossible)),
+    };
+    match verdict {
+        Some(verdict) => verdict.carry_out(&ctx),
+        None => go_on(&ctx, program::ATTEMPT),
+    }
+}
+
+/// Goes on with such a segment of which no flow is known, and gives it back if then one is.
+#[xdp]
+fn fastswitch_attempt(ctx: XdpContext) -> u32 {
+    let verdict = match parse::parse(&ctx::packet(&ctx)) {
+        Ok(Content::Segment(segment)) => match scratch::copy(&segment) {
+            Some(segment) => full_nat::attempt::settle(&ctx, segment),
+            None => Some(Verdict::no_service(Reason::Impossible)),
+        },
+        // Cannot be, as above.
+        _ => Some(Verdict::no_service(Reason::Impossible)),
+    };
+    match verdict {
+        Some(verdict) => verdict.carry_out(&ctx),
+        None => go_on(&ctx, program::FULL_NAT),
+    }
+}
+
 /// Goes on with what is no segment; read once more, which those that are do not notice.
 #[xdp]
 fn fastswitch_other(ctx: XdpContext) -> u32 {
@@ -76,7 +109,10 @@ fn finish(
     parse: impl FnOnce(&Packet<'_>) -> Result<Content, Reason>,
 ) -> u32 {
     match parse(&packet) {
-        Ok(Content::Segment(segment)) => segment_verdict(ctx, packet, &segment).carry_out(ctx),
+        Ok(Content::Segment(segment)) => match segment_verdict(ctx, packet, &segment) {
+            Some(verdict) => verdict.carry_out(ctx),
+            None => go_on(ctx, program::FULL_NAT),
+        },
         _ => go_on(ctx, program::OTHER),
     }
 }
@@ -90,21 +126,27 @@ fn go_on(ctx: &XdpContext, part: u32) -> u32 {
     Verdict::no_service(Reason::NotOurs).carry_out(ctx)
 }
 
+/// `None` if the segment is for the program of mode `full_nat`.
 #[inline(always)]
-fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Verdict {
+fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Option<Verdict> {
     if let Some(service) = recent::service(segment) {
-        return forward::forward(ctx, packet, segment, &service);
+        let other = service.mode == mode::FULL_NAT;
+        return (!other).then(|| forward::forward(ctx, packet, segment, &service));
     }
     // SAFETY: only the daemon writes this map, and replaces entries whole.
     if let Some(origin) = unsafe { ORIGINS.get(segment.source) } {
-        return reply::reply(ctx, packet, segment, origin);
+        let other = origin.vip.is_none();
+        return (!other).then(|| reply::reply(ctx, packet, segment, origin));
     }
     // SAFETY: as above.
     if let Some(origin) = unsafe { ORIGINS.get(segment.destination) } {
+        if origin.vip.is_none() {
+            return Some(Verdict::no_service(Reason::NoFlow));
+        }
         let remembered = scratch::copy(segment).map(|segment| direct::remember(segment, origin));
-        return Verdict::stays(origin.slot, remembered.map_or(Reason::Impossible, |()| Reason::Direct));
+        return Some(Verdict::stays(origin.slot, remembered.map_or(Reason::Impossible, |()| Reason::Direct)));
     }
-    Verdict::no_service(Reason::NotOurs)
+    Some(Verdict::no_service(Reason::NotOurs))
 }
 
 #[cfg(not(test))]

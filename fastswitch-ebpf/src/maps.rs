@@ -12,6 +12,7 @@ use fastswitch_common::{
         MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, program, protocol,
     },
     address::Address,
+    flow::{ATTEMPTS_KEPT, Direction, MAX_SOURCES, Source, Translation},
     word::SwitchWord,
 };
 
@@ -51,6 +52,18 @@ pub(crate) static OPENED: LruHashMap<Flow, u32> = LruHashMap::with_max_entries(C
 
 #[map]
 pub(crate) static CLIENTS: LruHashMap<Address, Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+
+/// The loader gives it the size that the configuration asks for.
+#[map]
+pub(crate) static FLOWS: HashMap<Direction, Translation> = HashMap::with_max_entries(1, 0);
+
+/// Likewise, up to this.
+#[map]
+pub(crate) static ATTEMPTS: LruHashMap<Direction, Translation> =
+    LruHashMap::with_max_entries(ATTEMPTS_KEPT, 0);
+
+#[map]
+pub(crate) static SOURCES: Array<Source> = Array::with_max_entries(MAX_SOURCES, 0);
 
 /// One more than services, for `NO_SERVICE`.
 #[map]

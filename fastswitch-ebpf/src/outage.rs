@@ -16,18 +16,18 @@ pub(crate) fn answer(ctx: &XdpContext, segment: &Segment, on_outage: u8) -> Reas
     if on_outage != on_outage::REJECT || !answer::allowed(segment.source.address) {
         Reason::OutageDropped
     } else if segment.source.protocol() == protocol::TCP {
-        reset(ctx, segment).unwrap_or(Reason::Impossible)
+        reset(ctx, segment).map_or(Reason::Impossible, |()| Reason::OutageReset)
     } else {
         unreachable(ctx, segment).unwrap_or(Reason::Impossible)
     }
 }
 
+/// Turns `segment`, which has no RST, into the reset that refuses it. `None` if the kernel does not cut it off.
 #[inline(never)]
-fn reset(ctx: &XdpContext, segment: &Segment) -> Option<Reason> {
+pub(crate) fn reset(ctx: &XdpContext, segment: &Segment) -> Option<()> {
     let mut packet = ctx::packet(ctx);
     answer::reset(&mut packet, segment)?;
-    ctx::truncate(ctx, packet, answer::reset_len(segment.family))?;
-    Some(Reason::OutageReset)
+    ctx::truncate(ctx, packet, answer::reset_len(segment.family))
 }
 
 #[inline(never)]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{Endpoint, Hop, Origin},
+    abi::{Hop, Origin},
     address::Address,
     packet::Packet,
     parse::Segment,
@@ -42,33 +42,41 @@ fn to_client(
         return Err(Reason::TtlExpired);
     }
     let vip = origin.vip;
-    let (reason, hop) = match route(ctx, segment, vip) {
-        Ok(hop) => (Reason::Replied, hop),
-        Err(Reason::FibNotForwarded) => return Err(Reason::ToGateway),
-        Err(Reason::FibNoNeighbour) => {
-            let hop = learned(&{ segment.destination.address }).ok_or(Reason::FibNoNeighbour)?;
-            (Reason::RepliedLearned, *hop)
-        }
-        Err(reason) => return Err(reason),
-    };
+    let (reason, hop) = way(ctx, &Segment { source: vip, ..*segment })?;
     rewrite::rename(&mut packet, segment, End::Source, vip, hop.macs).ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }
 
+/// The way to a client, of a segment as it will get there, and the reason to count.
+///
+/// # Errors
+/// The reason why there is none.
 #[inline(always)]
-fn route(ctx: &XdpContext, segment: &Segment, vip: Endpoint) -> Result<Hop, Reason> {
+pub(crate) fn way(ctx: &XdpContext, renamed: &Segment) -> Result<(Reason, Hop), Reason> {
+    match route(ctx, renamed) {
+        Ok(hop) => Ok((Reason::Replied, hop)),
+        Err(Reason::FibNotForwarded) => Err(Reason::ToGateway),
+        Err(Reason::FibNoNeighbour) => {
+            let hop = learned(&{ renamed.destination.address }).ok_or(Reason::FibNoNeighbour)?;
+            Ok((Reason::RepliedLearned, *hop))
+        }
+        Err(reason) => Err(reason),
+    }
+}
+
+#[inline(always)]
+fn route(ctx: &XdpContext, renamed: &Segment) -> Result<Hop, Reason> {
     let question = Question {
-        source: vip.address,
-        destination: segment.destination.address,
-        tos: u32::from(segment.tos),
+        source: renamed.source.address,
+        destination: renamed.destination.address,
+        tos: u32::from(renamed.tos),
         ingress: ctx::ingress(ctx),
     };
     let recent = recent::route(&question).ok_or(Reason::Impossible)?;
-    if let Some(hop) = recent.find(&question, segment.total_len) {
+    if let Some(hop) = recent.find(&question, renamed.total_len) {
         return Ok(hop);
     }
-    let renamed = scratch::copy(&Segment { source: vip, ..*segment }).ok_or(Reason::Impossible)?;
-    let way = fib::route(ctx, renamed)?;
+    let way = fib::route(ctx, scratch::copy(renamed).ok_or(Reason::Impossible)?)?;
     recent.keep(&question, way.hop, way.fits);
     Ok(way.hop)
 }

@@ -17,11 +17,19 @@ use fastswitch_common::{
         Backend, Counters, Endpoint, NO_ROW, NO_SERVICE, Origin, Plain, Port, Service, map, mode, on_outage,
         program, protocol, row,
     },
+    flow::SourceRange,
     reason::Reason,
     word::{NextHopWord, SwitchWord},
 };
 
 use super::frame::{Address, Frame, v4, v6};
+
+mod full_nat;
+
+pub use full_nat::{
+    FLOW_ENTRIES, FULL, FULL_PRIMARY, FULL_STANDBY, FULL_VIP, FULL6, FULL6_PRIMARY, FULL6_VIP, TIGHT,
+    TIGHT_BACKEND, TIGHT_PORTS, TIGHT_VIP, source_port,
+};
 
 /// MAC addresses: the gateway's two arms, then stations on them.
 pub const CLIENTS_ARM: [u8; 6] = [2, 0, 0, 0, 0xa, 1];
@@ -115,8 +123,23 @@ pub const DEAD_ENDS6: [(IpAddr, Reason); 5] = [
 /// Largest IPv4 packet on the way to the `FibTooBig` dead end.
 pub const SMALL_MTU: usize = 600;
 
-const SLOTS: [u32; 12] =
-    [WEB, NAMES, SILENT, NEAR, LOST, SILENT_NAMES, WEB6, NAMES6, SHARED, SHARED6, LOST6, NO_SERVICE];
+const SLOTS: [u32; 15] = [
+    WEB,
+    NAMES,
+    SILENT,
+    NEAR,
+    LOST,
+    SILENT_NAMES,
+    WEB6,
+    NAMES6,
+    SHARED,
+    SHARED6,
+    LOST6,
+    FULL,
+    FULL6,
+    TIGHT,
+    NO_SERVICE,
+];
 
 const LINKS: &str = "
 link set lo up
@@ -201,6 +224,7 @@ impl Gateway {
         let object = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/fastswitch"));
         let mut ebpf = EbpfLoader::new()
             .override_global("AYA_LOG_LEVEL", &0u8, true)
+            .map_max_entries(map::FLOWS, FLOW_ENTRIES)
             .load(object)
             .expect("parse the object");
         for name in program::NAMES.into_iter().chain(["fastswitch"]) {
@@ -266,6 +290,7 @@ impl Gateway {
             }
         }
         self.backend(SILENT_NAMES, 0, SILENT_NAMES_VIP, (PRIMARY, 5354), protocol::UDP, primary);
+        self.configure_full_nat();
         for slot in SLOTS.into_iter().filter(|slot| *slot != NO_SERVICE) {
             self.switch(slot, Some(0), false);
         }
@@ -289,15 +314,19 @@ impl Gateway {
 
     /// One that answers as the VIP.
     fn shared_backend(&mut self, slot: u32, index: u8, at: Address, protocol: u8, hop: NextHopWord) {
-        let backend = Backend { endpoint: endpoint(at, protocol), _pad: 0, next_hop: hop.0 };
+        let backend = Backend { endpoint: endpoint(at, protocol), sources: SourceRange(0), next_hop: hop.0 };
         self.array(map::BACKENDS).set(row(slot, index), Shape(backend), 0).expect("set");
     }
 
     fn origin(&mut self, at: Address, protocol: u8, slot: u32, vip: Address, row: u32) {
-        let origin = Origin { slot, vip: endpoint(vip, protocol), row };
+        self.write_origin(endpoint(at, protocol), slot, endpoint(vip, protocol), row);
+    }
+
+    fn write_origin(&mut self, at: Endpoint, slot: u32, vip: Endpoint, row: u32) {
+        let origin = Origin { slot, vip, row };
         let mut origins: HashMap<_, Shape<Endpoint>, Shape<Origin>> =
             self.ebpf.map_mut(map::ORIGINS).expect("map").try_into().expect("shape");
-        origins.insert(Shape(endpoint(at, protocol)), Shape(origin), 0).expect("insert");
+        origins.insert(Shape(at), Shape(origin), 0).expect("insert");
     }
 
     /// Makes a backend of a service active, or none, with or without an outage.

@@ -22,6 +22,18 @@ pub(super) fn vip(value: &DeValue<'_>) -> Result<IpAddr, Fault> {
     Err(Fault::new(quoted(&text), ", not an IP address", help))
 }
 
+/// An address that the gateway speaks to backends from.
+pub(super) fn source(value: &DeValue<'_>) -> Result<IpAddr, Fault> {
+    let text = text(value)?;
+    match text.parse::<IpAddr>() {
+        Ok(address) => host(address, &text),
+        Err(_) => {
+            let help = "write an IP address that nobody else has, such as \"192.168.1.201\"; ranges are not expanded";
+            Err(Fault::new(quoted(&text), ", not an IP address", help))
+        }
+    }
+}
+
 /// Where a backend serves.
 pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, Fault> {
     let text = text(value)?;

@@ -28,26 +28,34 @@ pub(super) struct Services<'a> {
     names: Unique<String>,
     endpoints: Unique<(IpAddr, u16, &'static str)>,
     vips: Unique<IpAddr>,
-    /// Of services whose replies come back through the gateway.
+    /// Of services whose replies are known by the backend alone.
     origins: Unique<(SocketAddr, &'static str)>,
+    /// Of services whose replies are known by their flow.
+    flow_origins: Unique<(SocketAddr, &'static str)>,
     backends: Vec<(String, At<SocketAddr>)>,
 }
 
 impl<'a> Services<'a> {
     /// Reads all services of a file.
-    pub(super) fn read(file: &mut Reader<'_, '_>, log: &'a Log<'a>) -> Read<Vec<Service>> {
+    pub(super) fn read(
+        file: &mut Reader<'_, '_>,
+        log: &'a Log<'a>,
+        source_pool: &[At<IpAddr>],
+    ) -> Read<Vec<Service>> {
         let mut all = Self {
             log,
             names: Unique::new(),
             endpoints: Unique::new(),
             vips: Unique::new(),
             origins: Unique::new(),
+            flow_origins: Unique::new(),
             backends: Vec::new(),
         };
         let readers = file.tables("service", "[[service]]", MAX_SERVICES);
         let services: Vec<_> =
             readers.into_iter().enumerate().map(|(index, reader)| all.service(reader, index)).collect();
         all.check_vips();
+        all.check_pool(source_pool);
         services.into_iter().collect()
     }
 
@@ -141,17 +149,24 @@ impl<'a> Services<'a> {
         let Ok(address) = address else { return backend };
         let At { at, value } = address;
         self.backends.push((object.clone(), address));
-        if mode? == Mode::Dsr {
+        let key = (value, protocol?.name());
+        let first = match mode? {
             // Backends answer as the VIP: whose reply it is shows.
-            return backend;
-        }
-        let Some(first) = self.origins.claim((value, protocol?.name()), &object, at) else {
-            return backend;
+            Mode::Dsr => return backend,
+            Mode::Nat => {
+                let first = self.origins.claim(key, &object, at);
+                first.or_else(|| self.flow_origins.owner(&key).cloned())
+            }
+            Mode::FullNat => {
+                self.flow_origins.claim(key, &object, at);
+                self.origins.owner(&key).cloned()
+            }
         };
+        let Some(first) = first else { return backend };
         let line = self.log.line(first.at);
         let message = format!("{object}: `address` {value} is also that of {} at line {line}", first.who);
-        let help =
-            "in mode nat a reply from there could belong to either service: use another port or machine";
+        let help = "in mode nat a reply from there could belong to either service: use another port or machine, or \
+                    mode full_nat for both";
         Err(self.log.add(at, message, help))
     }
 
@@ -162,6 +177,23 @@ impl<'a> Services<'a> {
                 let (who, line) = (&owner.who, self.log.line(owner.at));
                 let message = format!("{object}: `address` is {value}, on the VIP of {who} at line {line}");
                 self.log.add(*at, message, "write the machine's own address");
+            }
+        }
+    }
+}
+
+impl Services<'_> {
+    /// The pool's addresses are the gateway's alone.
+    fn check_pool(&self, source_pool: &[At<IpAddr>]) {
+        for At { at, value } in source_pool {
+            let vip = self.vips.owner(value).map(|owner| (format!("the VIP of {}", owner.who), owner.at));
+            let backend = || self.backends.iter().find(|(_, address)| address.value.ip() == *value);
+            let other =
+                vip.or_else(|| backend().map(|(who, address)| (format!("that of {who}"), address.at)));
+            if let Some((what, line)) = other {
+                let line = self.log.line(line);
+                let message = format!("gateway: `source_pool` has {value}, which is {what} at line {line}");
+                self.log.add(*at, message, "name addresses that are for this alone");
             }
         }
     }

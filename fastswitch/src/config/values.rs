@@ -16,6 +16,8 @@ const MAX_PATH: usize = 1024;
 const MAX_PAYLOAD: usize = 1200;
 /// Most heartbeat rounds that a decision can wait for.
 const MAX_ROUNDS: u32 = 1_000_000;
+/// Flows that may be asked for; each takes about 300 bytes of the kernel's memory.
+const MAX_FLOWS: u32 = 1 << 23;
 /// Longest duration; beyond it is a slip of the unit (`M` is months), and adding it to a time could overflow.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Shortest duration of what takes time at all.
@@ -83,6 +85,11 @@ pub(super) fn port(value: &DeValue<'_>) -> Result<u16, Fault> {
 /// A number of rounds.
 pub(super) fn count(value: &DeValue<'_>) -> Result<NonZeroU32, Fault> {
     integer(value, MAX_ROUNDS, "a number of rounds")
+}
+
+/// A number of flows: two entries of the kernel's largest table hold one.
+pub(super) fn flows(value: &DeValue<'_>) -> Result<NonZeroU32, Fault> {
+    integer(value, MAX_FLOWS, "a number of flows")
 }
 
 /// A duration that takes time.

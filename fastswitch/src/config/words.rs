@@ -12,7 +12,8 @@ pub(super) struct Words<T: 'static>(&'static [(&'static str, T)]);
 pub(super) const PROTOCOLS: Words<Protocol> = Words(&[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]);
 
 /// `mode`.
-pub(super) const MODES: Words<Mode> = Words(&[("nat", Mode::Nat), ("dsr", Mode::Dsr)]);
+pub(super) const MODES: Words<Mode> =
+    Words(&[("nat", Mode::Nat), ("full_nat", Mode::FullNat), ("dsr", Mode::Dsr)]);
 
 /// `on_outage`.
 pub(super) const ON_OUTAGE: Words<OnOutage> =

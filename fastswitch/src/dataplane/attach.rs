@@ -16,6 +16,7 @@ use fastswitch_common::abi::{map, program};
 
 use super::Target;
 use super::error::DataplaneError;
+use super::flows::Sizes;
 use super::object::{OBJECT, PROGRAM};
 use super::packet_log;
 use super::pins::{LINK_PREFIX, entries, is_link};
@@ -43,9 +44,14 @@ pub(super) struct Program {
 
 impl Program {
     /// Loads the program, with the maps pinned in `directory`; maps that are not there yet are made and pinned.
-    pub(super) fn load(directory: &Path, packet_log: Option<tracing::Level>) -> Result<Self, DataplaneError> {
+    pub(super) fn load(
+        directory: &Path,
+        sizes: Sizes,
+        packet_log: Option<tracing::Level>,
+    ) -> Result<Self, DataplaneError> {
         let level = packet_log::code(packet_log);
         let mut loader = EbpfLoader::new();
+        loader.map_max_entries(map::FLOWS, sizes.flows).map_max_entries(map::ATTEMPTS, sizes.attempts);
         loader.override_global(aya_log::LEVEL, &level, true);
         for name in map::ALL {
             loader.map_pin_path(name, directory.join(name));

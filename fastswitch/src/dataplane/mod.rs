@@ -7,6 +7,7 @@ mod attach;
 mod before;
 mod detach;
 mod error;
+mod flows;
 mod lock;
 mod object;
 mod packet_log;
@@ -20,7 +21,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use fastswitch_common::abi::{self, BackendInfo, Counters, Meta, Port, ServiceInfo};
+use fastswitch_common::abi::{self, Backend, BackendInfo, Counters, Meta, Port, ServiceInfo};
+use fastswitch_common::flow::{Source, SourceRange};
 use fastswitch_common::word::{NextHopWord, SwitchWord};
 
 use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
@@ -29,6 +31,7 @@ pub use attach::Attached;
 pub use before::Before;
 pub use detach::{Detached, detach};
 pub use error::DataplaneError;
+use flows::FlowKeeper;
 use lock::Lock;
 pub use pinned::{Pinned, PinnedBackend, PinnedService};
 pub use pins::DEFAULT_PIN_DIR;
@@ -55,6 +58,7 @@ pub struct Dataplane {
     tables: Tables,
     program: attach::Program,
     plan: Plan,
+    flows: FlowKeeper,
     _lock: Lock,
 }
 
@@ -74,11 +78,12 @@ impl Dataplane {
         let directory = pins::prepare(pin_dir)?;
         let lock = Lock::take(&directory)?;
         pins::check(&directory)?;
-        let program = attach::Program::load(&directory, packet_log)?;
+        let program = attach::Program::load(&directory, flows::sizes(&directory, spec)?, packet_log)?;
         let mut tables = Tables::open(&directory)?;
         tables.write_meta(Meta::current(std::process::id()))?;
         let plan = Plan::new(&tables, spec)?;
-        Ok(Self { directory, tables, program, plan, _lock: lock })
+        let flows = FlowKeeper::start(&directory)?;
+        Ok(Self { directory, tables, program, plan, flows, _lock: lock })
     }
 
     /// What an earlier daemon, or the command line, left behind, by service.
@@ -87,7 +92,7 @@ impl Dataplane {
         &self.plan.adopted
     }
 
-    /// VIPs that an earlier daemon had put on an interface, each with the interface's index at that time.
+    /// VIPs, and addresses of the pool, that an earlier daemon had put on an interface, each with the interface's index at that time.
     #[must_use]
     pub fn assigned_vips(&self) -> &BTreeMap<IpAddr, u32> {
         &self.plan.assigned_vips
@@ -156,6 +161,49 @@ impl Dataplane {
     pub fn store_next_hop(&self, service: ServiceId, backend: BackendId, next_hop: NextHopWord) {
         let place = &self.plan.places[service.0];
         self.tables.next_hops.store(abi::row(place.slot, place.rows[backend.0]), next_hop.0);
+    }
+
+    /// Flows of a backend in mode full_nat, as of a moment ago.
+    #[must_use]
+    pub fn flows(&self, service: ServiceId, backend: BackendId) -> u32 {
+        let place = &self.plan.places[service.0];
+        self.flows.count(place.slot, place.rows[backend.0])
+    }
+
+    /// The table of addresses that backends are spoken to from.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn sources(&self) -> Result<Vec<Source>, DataplaneError> {
+        self.tables.sources()
+    }
+
+    /// Writes the table of addresses that backends are spoken to from. A row is complete before a range has it.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn write_source(&mut self, index: u16, source: Source) -> Result<(), DataplaneError> {
+        self.tables.write_source(u32::from(index), source)
+    }
+
+    /// Says from which of the sources a backend is spoken to from now on.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn set_sources(
+        &mut self,
+        service: ServiceId,
+        backend: BackendId,
+        sources: SourceRange,
+    ) -> Result<(), DataplaneError> {
+        let place = &self.plan.places[service.0];
+        let row = abi::row(place.slot, place.rows[backend.0]);
+        let now = self.tables.backend(row)?;
+        if now.sources == sources {
+            Ok(())
+        } else {
+            self.tables.write_backend(row, Backend { sources, ..now })
+        }
     }
 
     /// The table of interfaces that packets leave by.

@@ -10,6 +10,7 @@ use fastswitch_common::abi::{
     MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
 };
 use fastswitch_common::address::Address;
+use fastswitch_common::flow::{Direction, MAX_SOURCES, Source, Translation};
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
@@ -20,6 +21,8 @@ use super::tables::Tables;
 pub const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/fastswitch";
 const BPFFS: &str = "/sys/fs/bpf";
 const VERSION_PREFIX: &str = "v";
+/// Number of entries of a map that the configuration sizes.
+const ANY: u32 = 0;
 pub(super) const LINK_PREFIX: &str = "link-";
 
 /// The directory of this version's pins.
@@ -85,7 +88,8 @@ pub(super) fn check(directory: &Path) -> Result<(), DataplaneError> {
         }
         let map = MapData::from_pin(&path).map_err(|error| open_failed(&path, &error))?;
         let info = map.info().map_err(|error| open_failed(&path, &error))?;
-        let found = [info.key_size(), info.value_size(), info.max_entries()];
+        let entries = if shape[2] == ANY { ANY } else { info.max_entries() };
+        let found = [info.key_size(), info.value_size(), entries];
         if found != shape {
             return Err(DataplaneError::Shape { path, found: describe(found), needed: describe(shape) });
         }
@@ -153,7 +157,7 @@ pub(super) fn refuse_other_versions(pin_dir: &Path) -> Result<(), DataplaneError
     }
 }
 
-/// Key size, value size and number of entries of each map that both sides share.
+/// Key size, value size and number of entries (or [`ANY`]) of each map that both sides share.
 fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
     const fn size<T>() -> u32 {
         size_of::<T>() as u32
@@ -172,6 +176,9 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::DIRECT_SEEN, [index, size::<u32>(), rows]),
         (map::OPENED, [size::<Flow>(), size::<u32>(), CLIENTS_KEPT]),
         (map::CLIENTS, [size::<Address>(), size::<Hop>(), CLIENTS_KEPT]),
+        (map::FLOWS, [size::<Direction>(), size::<Translation>(), ANY]),
+        (map::ATTEMPTS, [size::<Direction>(), size::<Translation>(), ANY]),
+        (map::SOURCES, [index, size::<Source>(), MAX_SOURCES]),
         (map::COUNTERS, [index, size::<Counters>(), MAX_SERVICES + 1]),
         (map::SERVICE_INFO, [index, size::<ServiceInfo>(), MAX_SERVICES]),
         (map::BACKEND_INFO, [index, size::<BackendInfo>(), rows]),

@@ -43,7 +43,7 @@ pub struct Adopted {
 pub(super) struct Plan {
     pub(super) places: Vec<Place>,
     pub(super) adopted: Vec<Option<Adopted>>,
-    /// VIPs that an earlier daemon had put on an interface, with it.
+    /// VIPs, and addresses of the pool, that an earlier daemon had put on an interface, with it.
     pub(super) assigned_vips: BTreeMap<IpAddr, u32>,
 }
 
@@ -81,6 +81,8 @@ impl Plan {
         let assigned = used.iter().filter(|(_, info)| info.vip_ifindex != 0);
         plan.assigned_vips =
             assigned.map(|(_, info)| (IpAddr::from(info.endpoint.address), info.vip_ifindex)).collect();
+        let sources = tables.sources()?.into_iter().filter(|source| source.ifindex != 0);
+        plan.assigned_vips.extend(sources.map(|source| (IpAddr::from(source.address), source.ifindex)));
         Ok(plan)
     }
 
@@ -169,6 +171,13 @@ impl Plan {
                             backend_endpoint(service, backend),
                             Origin { slot: place.slot, vip, row },
                         );
+                    }
+                }
+                // Whose a reply is depends on the flow.
+                spec::Mode::FullNat => {
+                    for backend in &service.backends {
+                        let origin = Origin { slot: NO_SERVICE, vip: Endpoint::NONE, row: NO_ROW };
+                        origins.insert(backend_endpoint(service, backend), origin);
                     }
                 }
                 // Backends answer as the VIP, those before the active one too.
@@ -272,6 +281,7 @@ fn mode_code(mode: spec::Mode) -> u8 {
     match mode {
         spec::Mode::Nat => mode::NAT,
         spec::Mode::Dsr => mode::DSR,
+        spec::Mode::FullNat => mode::FULL_NAT,
     }
 }
 
@@ -279,6 +289,7 @@ fn mode_code(mode: spec::Mode) -> u8 {
 pub(super) fn mode_of(code: u8) -> spec::Mode {
     match code {
         mode::DSR => spec::Mode::Dsr,
+        mode::FULL_NAT => spec::Mode::FullNat,
         _ => spec::Mode::Nat,
     }
 }

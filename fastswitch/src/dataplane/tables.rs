@@ -12,6 +12,7 @@ use fastswitch_common::abi::{
     Backend, BackendInfo, Counters, Endpoint, MAX_BACKENDS, MAX_SERVICES, Meta, Origin, Plain, Port, Service,
     ServiceInfo, map,
 };
+use fastswitch_common::flow::{MAX_SOURCES, Source};
 use fastswitch_common::reason::REASONS;
 use fastswitch_common::word::SwitchWord;
 
@@ -21,7 +22,7 @@ use super::words::Words;
 /// Carries a shared shape through aya, whose own marker trait may not be put on another crate's type.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct Shared<T>(T);
+pub(super) struct Shared<T>(pub(super) T);
 
 // SAFETY: `Plain` promises what `Pod` asks for, and the wrapper is transparent.
 unsafe impl<T: Plain> Pod for Shared<T> {}
@@ -40,6 +41,7 @@ pub(super) struct Tables {
     origins: Index<Origin>,
     backends: Rows<Backend>,
     ports: Rows<Port>,
+    sources: Rows<Source>,
     counters: PerCpuArray<MapData, Shared<Counters>>,
     service_info: Rows<ServiceInfo>,
     backend_info: Rows<BackendInfo>,
@@ -68,6 +70,7 @@ impl Tables {
             origins: hash(directory, map::ORIGINS)?,
             backends: array(directory, map::BACKENDS)?,
             ports: array(directory, map::PORTS)?,
+            sources: array(directory, map::SOURCES)?,
             counters: PerCpuArray::try_from(typed(directory, map::COUNTERS)?)
                 .map_err(failed(map::COUNTERS, "open"))?,
             service_info: array(directory, map::SERVICE_INFO)?,
@@ -119,6 +122,14 @@ impl Tables {
     /// The system's.
     pub(super) fn port(&self, index: u32) -> Result<Port, DataplaneError> {
         get(&self.ports, index, map::PORTS)
+    }
+
+    /// The addresses that backends are spoken to from.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn sources(&self) -> Result<Vec<Source>, DataplaneError> {
+        (0..MAX_SOURCES).map(|row| get(&self.sources, row, map::SOURCES)).collect()
     }
 
     /// The VIP endpoints known to the program.
@@ -205,6 +216,10 @@ impl Tables {
         set(&mut self.ports, index, port, map::PORTS)
     }
 
+    pub(super) fn write_source(&mut self, row: u32, source: Source) -> Result<(), DataplaneError> {
+        set(&mut self.sources, row, source, map::SOURCES)
+    }
+
     pub(super) fn write_backend(&mut self, row: u32, backend: Backend) -> Result<(), DataplaneError> {
         set(&mut self.backends, row, backend, map::BACKENDS)
     }
@@ -230,8 +245,8 @@ impl Tables {
     }
 }
 
-/// The VIPs that daemons of the version whose maps are pinned in `directory` have put on interfaces. Another version's
-/// are known where [`ServiceInfo`] has the same size there.
+/// The VIPs, and addresses of the pool, that daemons of the version whose maps are pinned in `directory` have put on
+/// interfaces. Another version's are known where [`ServiceInfo`] and [`Source`] have the same size there.
 ///
 /// # Errors
 /// The system's, or the map has another shape.
@@ -247,14 +262,23 @@ pub(super) fn noted_vips(directory: &Path) -> Result<BTreeSet<IpAddr>, Dataplane
             vips.insert(IpAddr::from(info.endpoint.address));
         }
     }
+    if directory.join(map::SOURCES).exists() {
+        let rows: Rows<Source> = array(directory, map::SOURCES)?;
+        for row in 0..rows.len() {
+            let source = get(&rows, row, map::SOURCES)?;
+            if source.ifindex != 0 {
+                vips.insert(IpAddr::from(source.address));
+            }
+        }
+    }
     Ok(vips)
 }
 
-fn pinned(directory: &Path, name: &'static str) -> Result<MapData, DataplaneError> {
+pub(super) fn pinned(directory: &Path, name: &'static str) -> Result<MapData, DataplaneError> {
     MapData::from_pin(directory.join(name)).map_err(failed(name, "open"))
 }
 
-fn typed(directory: &Path, name: &'static str) -> Result<Map, DataplaneError> {
+pub(super) fn typed(directory: &Path, name: &'static str) -> Result<Map, DataplaneError> {
     Map::from_map_data(pinned(directory, name)?).map_err(failed(name, "open"))
 }
 
@@ -282,7 +306,7 @@ fn entries<V: Plain>(index: &Index<V>, name: &'static str) -> Result<Vec<(Endpoi
         .map_err(failed(name, "read"))
 }
 
-fn failed<E: Error>(map: &'static str, what: &'static str) -> impl FnOnce(E) -> DataplaneError {
+pub(super) fn failed<E: Error>(map: &'static str, what: &'static str) -> impl FnOnce(E) -> DataplaneError {
     move |error| DataplaneError::Map { map, what, detail: chain(&error) }
 }
 

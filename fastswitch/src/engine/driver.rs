@@ -12,6 +12,7 @@ use super::deadlines::Deadlines;
 use super::network::{self, Picture, VipPlace};
 use super::ports::Ports;
 use super::scripts::Scripts;
+use super::sources::Sources;
 use crate::dataplane::{Dataplane, DataplaneError, Target, cause_code};
 use crate::machine::spec::Spec;
 use crate::machine::{BackendId, Effect, Freeze, Machine, ScriptKind, ServiceId, TraceId};
@@ -28,6 +29,7 @@ pub(super) struct Driver {
     pub(super) clock: Clock,
     pub(super) interfaces: Vec<Interface>,
     pub(super) ports: Ports,
+    pub(super) sources: Sources,
     pub(super) next_hops: BTreeMap<IpAddr, NextHopWord>,
     pub(super) vips: Vec<VipPlace>,
     pub(super) scripts: Scripts,
@@ -170,6 +172,7 @@ impl Driver {
     /// Takes a new picture of the network in: next hops, and interfaces that came back without our program.
     pub(super) fn network_changed(&mut self, picture: Picture) {
         report(self.store_next_hops(&picture));
+        report(self.store_sources(&picture));
         let bare = picture.interfaces.iter().any(|interface| interface.xdp.is_none());
         if bare {
             let targets: Vec<Target> = network::targets(&picture.interfaces);
@@ -205,6 +208,11 @@ impl Driver {
             .map(|address| (address, words.get(&address).copied().unwrap_or(NextHopWord::UNKNOWN)))
             .collect();
         Ok(())
+    }
+
+    /// Stores from which addresses backends in mode full_nat are spoken to.
+    pub(super) fn store_sources(&mut self, picture: &Picture) -> Result<(), DataplaneError> {
+        self.sources.store(&mut self.dataplane, &self.spec, &picture.own_addresses)
     }
 
     /// Puts VIPs back that somebody took off (a network manager, an interface that came anew).

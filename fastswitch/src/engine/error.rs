@@ -48,6 +48,11 @@ pub enum StartError {
         /// What to do about it there.
         advice: &'static str,
     },
+    /// The gateway's own stack takes every port.
+    #[error(
+        "mode full_nat: the gateway's own stack may take every port (net.ipv4.ip_local_port_range), so none is left to speak to backends from: keep some from it (sysctl -w net.ipv4.ip_local_reserved_ports=20000-29999), or name addresses for this alone in gateway.source_pool"
+    )]
+    NoPorts,
     /// The network refuses.
     #[error(transparent)]
     Net(#[from] NetError),

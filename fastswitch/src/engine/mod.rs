@@ -11,6 +11,7 @@ mod network;
 mod ports;
 mod requests;
 mod scripts;
+mod sources;
 mod startup;
 mod status;
 mod takeover;

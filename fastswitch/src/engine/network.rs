@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::error::StartError;
+use super::sources;
 use crate::dataplane::Target;
 use crate::machine::spec::{Mode, Spec};
 use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch, XdpMode};
@@ -31,9 +32,11 @@ pub(super) struct Picture {
     pub(super) macs: BTreeMap<u32, [u8; 6]>,
     /// Next hop of every backend address that has one.
     pub(super) next_hops: BTreeMap<IpAddr, NextHop>,
+    /// Whom backends that are spoken to from the gateway's own address see, by the backend's.
+    pub(super) own_addresses: BTreeMap<IpAddr, IpAddr>,
 }
 
-/// A VIP and the interface it belongs on.
+/// A VIP, or an address of the pool, and the interface it belongs on.
 #[derive(Debug, Clone)]
 pub(super) struct VipPlace {
     pub(super) vip: IpAddr,
@@ -95,7 +98,7 @@ pub(super) async fn check_neighbours(net: &Net, spec: &Spec) -> Result<(), Start
     Ok(())
 }
 
-/// Where each VIP belongs.
+/// Where each VIP, and each address of the pool, belongs.
 pub(super) async fn vip_places(
     net: &Net,
     spec: &Spec,
@@ -104,7 +107,7 @@ pub(super) async fn vip_places(
     if !spec.gateway.assign_vip {
         return Ok(Vec::new());
     }
-    let vips: BTreeSet<IpAddr> = spec.services.iter().map(|service| service.vip).collect();
+    let vips = wanted_addresses(spec);
     let mut places = Vec::new();
     for family in [Family::V4, Family::V6] {
         let vips = || vips.iter().copied().filter(move |vip| Family::of(*vip) == family);
@@ -159,7 +162,7 @@ fn conflict_advice(spec: &Spec, vip: IpAddr) -> &'static str {
 /// What will keep replies that arrive on an interface from being forwarded, with the command that mends it.
 pub(super) fn not_forwarded(spec: &Spec, interface_name: &str) -> Vec<String> {
     // In mode dsr replies need not come this way.
-    let nat = spec.services.iter().filter(|service| service.mode == Mode::Nat);
+    let nat = spec.services.iter().filter(|service| service.mode != Mode::Dsr);
     let families = nat.map(|service| Family::of(service.vip)).collect::<BTreeSet<_>>();
     let off =
         families.into_iter().filter(|family| !matches!(net::forwarding(interface_name, *family), Ok(true)));
@@ -243,8 +246,27 @@ pub(super) async fn picture(net: &Net, spec: &Spec) -> Result<Picture, NetError>
     let found = net.next_hops(&addresses).await?;
     let next_hops: BTreeMap<IpAddr, NextHop> =
         addresses.into_iter().zip(found).filter_map(|(address, hop)| Some((address, hop?))).collect();
+    let own_addresses = own_addresses(net, spec).await?;
     let macs = interfaces.iter().map(|interface| (interface.ifindex, interface.mac.0)).collect();
-    Ok(Picture { interfaces, macs, next_hops })
+    Ok(Picture { interfaces, macs, next_hops, own_addresses })
+}
+
+/// A VIP or an address of the pool is not the gateway's own: it may go elsewhere.
+async fn own_addresses(net: &Net, spec: &Spec) -> Result<BTreeMap<IpAddr, IpAddr>, NetError> {
+    let backends: Vec<IpAddr> = sources::without_pool(spec).into_iter().collect();
+    let found = net.own_addresses(&backends).await?;
+    let vips: BTreeSet<IpAddr> = wanted_addresses(spec);
+    Ok(backends
+        .into_iter()
+        .zip(found)
+        .filter_map(|(backend, own)| Some((backend, own.filter(|own| !vips.contains(own))?)))
+        .collect())
+}
+
+/// The addresses that the daemon answers for: VIPs, and those of the pool.
+pub(super) fn wanted_addresses(spec: &Spec) -> BTreeSet<IpAddr> {
+    let vips = spec.services.iter().map(|service| service.vip);
+    vips.chain(spec.gateway.source_pool.iter().copied()).collect()
 }
 
 /// Sends a picture after every change of the network, and now and then without one, until nobody takes them.

@@ -14,6 +14,7 @@ use super::error::StartError;
 use super::network::{self, VipPlace};
 use super::ports::Ports;
 use super::scripts::Scripts;
+use super::sources::Sources;
 use super::{Inputs, Options, takeover};
 use crate::dataplane::{self, Dataplane, Detached};
 use crate::machine::spec::Spec;
@@ -95,6 +96,7 @@ fn driver(background: &Handle, checked: Checked, dataplane: Dataplane) -> Result
         clock: Clock::start(),
         interfaces,
         ports: Ports::adopt(&dataplane)?,
+        sources: background.block_on(Sources::adopt(&dataplane, &spec, &net))?,
         next_hops: BTreeMap::new(),
         vips,
         scripts: Scripts::start(runner, finished, background),

@@ -44,6 +44,7 @@ impl Driver {
         self.dataplane.prepare(&self.spec)?;
         let picture = self.background.block_on(network::picture(&self.net, &self.spec))?;
         self.store_next_hops(&picture)?;
+        self.store_sources(&picture)?;
         let born = self.birth(recovered);
         self.dataplane.commit(&self.spec)?;
         self.place_vips(assigned)?;
@@ -148,18 +149,20 @@ impl Driver {
             let vip_ifindex = ours.get(&service.vip).copied().unwrap_or(0);
             self.dataplane.update_service(ServiceId(index), |info| info.vip_ifindex = vip_ifindex)?;
         }
+        self.sources.note(&mut self.dataplane, ours)?;
         Ok(())
     }
 
     /// Takes away what the configuration no longer has: VIPs first, for their notes go with the rest.
     fn retire(&mut self) -> Result<(), StartError> {
-        let wanted: BTreeSet<IpAddr> = self.spec.services.iter().map(|service| service.vip).collect();
+        let wanted = network::wanted_addresses(&self.spec);
         let old =
             self.dataplane.assigned_vips().keys().filter(|vip| !wanted.contains(vip)).copied().collect();
         self.background.block_on(network::remove_vips(&self.net, &old))?;
         for vip in old {
             tracing::info!(%vip, "VIP removed: it is not one of this configuration's");
         }
+        self.sources.retire(&mut self.dataplane)?;
         self.dataplane.settle(&self.spec, &network::targets(&self.interfaces))?;
         Ok(())
     }

@@ -23,6 +23,11 @@ pub struct Gateway {
     pub interfaces: Vec<String>,
     /// Whether the daemon puts each VIP on an interface and announces it.
     pub assign_vip: bool,
+    /// Addresses that backends of services in mode full_nat are spoken to from; of a family that has none here, the
+    /// gateway's own. No repeats, and none is a VIP or a backend's.
+    pub source_pool: Vec<IpAddr>,
+    /// Flows of services in mode full_nat that are remembered.
+    pub max_flows: NonZeroU32,
 }
 
 /// A virtual endpoint and the backends that may serve it.
@@ -65,6 +70,8 @@ pub enum Mode {
     Nat,
     /// Only MAC addresses are rewritten: backends hold the VIP and answer clients themselves.
     Dsr,
+    /// Client and destination are rewritten: backends answer the gateway, wherever they are.
+    FullNat,
 }
 
 /// What new connections get while no backend can serve.
@@ -194,6 +201,7 @@ impl Mode {
         match self {
             Self::Nat => "nat",
             Self::Dsr => "dsr",
+            Self::FullNat => "full_nat",
         }
     }
 }

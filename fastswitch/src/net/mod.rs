@@ -16,6 +16,7 @@ mod family;
 mod forwarding;
 mod interface;
 mod link;
+mod local_ports;
 mod ndp;
 mod next_hop;
 mod watch;
@@ -26,6 +27,7 @@ pub use error::NetError;
 pub use family::Family;
 pub use forwarding::{forwarding, forwarding_sysctl};
 pub use interface::{Interface, Xdp, XdpMode, vip_interface};
+pub use local_ports::unused_ports;
 pub use next_hop::NextHop;
 pub use watch::Watch;
 

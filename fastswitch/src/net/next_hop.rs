@@ -33,6 +33,14 @@ struct Way {
     address: IpAddr,
 }
 
+/// A route's whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Route {
+    way: Way,
+    /// Whom packets of the gateway itself say they are from.
+    source: Option<IpAddr>,
+}
+
 impl Net {
     /// The next hop toward `to`, as a packet of the gateway itself would take it. None when there is no unicast
     /// route, when the route tunnels, when `to` is the gateway's own, or when the neighbour is not resolved
@@ -99,13 +107,30 @@ impl Net {
         })
     }
 
+    /// The address that packets of the gateway itself to each of `to` come from, in that order; none where there is no
+    /// way.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn own_addresses(&self, to: &[IpAddr]) -> Result<Vec<Option<IpAddr>>, NetError> {
+        stream::iter(to.to_vec())
+            .map(|to| async move { Ok(self.route(to).await?.and_then(|route| route.source)) })
+            .buffered(WINDOW)
+            .try_collect()
+            .await
+    }
+
     async fn way(&self, to: IpAddr) -> Result<Option<Way>, NetError> {
+        Ok(self.route(to).await?.map(|route| route.way))
+    }
+
+    async fn route(&self, to: IpAddr) -> Result<Option<Route>, NetError> {
         let question = match to {
             IpAddr::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build(),
             IpAddr::V6(to) => RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to, 128).build(),
         };
         match answers(self.handle.route().get(question).execute()).await {
-            Ok(routes) => Ok(routes.first().and_then(|route| parse_way(to, route))),
+            Ok(routes) => Ok(routes.first().and_then(|route| parse_route(to, route))),
             Err(error) if says_no_route(&error) => Ok(None),
             Err(source) => {
                 Err(NetError::new(format_args!("look up the route to {to}"), "CAP_NET_ADMIN", source))
@@ -137,11 +162,11 @@ fn table_full(address: IpAddr) -> io::Error {
     ))
 }
 
-fn parse_way(to: IpAddr, route: &RouteMessage) -> Option<Way> {
+fn parse_route(to: IpAddr, route: &RouteMessage) -> Option<Route> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
-    let (mut ifindex, mut address) = (None, to);
+    let (mut ifindex, mut address, mut source) = (None, to, None);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
@@ -149,12 +174,14 @@ fn parse_way(to: IpAddr, route: &RouteMessage) -> Option<Way> {
             RouteAttribute::Gateway(RouteAddress::Inet6(router)) => address = (*router).into(),
             // IPv4 routes may lead over IPv6 routers (RFC 5549).
             RouteAttribute::Via(RouteVia::Inet6(router)) => address = (*router).into(),
+            RouteAttribute::PrefSource(RouteAddress::Inet(own)) => source = Some((*own).into()),
+            RouteAttribute::PrefSource(RouteAddress::Inet6(own)) => source = Some((*own).into()),
             // The packet would have to be wrapped first.
             RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => return None,
             _ => {}
         }
     }
-    Some(Way { ifindex: ifindex?, address })
+    Some(Route { way: Way { ifindex: ifindex?, address }, source })
 }
 
 fn parse_neighbour(message: &NeighbourMessage) -> Option<(Way, Mac)> {

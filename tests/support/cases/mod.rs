@@ -2,6 +2,7 @@
 
 mod answers;
 mod dsr;
+mod full_nat;
 mod ipv6;
 mod left_alone;
 mod to_backends;
@@ -69,6 +70,7 @@ pub fn all() -> Vec<Case> {
         left_alone::broken(),
         ipv6::all(),
         dsr::all(),
+        full_nat::all(),
     ];
     parts.into_iter().flatten().collect()
 }

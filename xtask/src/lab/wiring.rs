@@ -194,7 +194,7 @@ fn configure_kernel(host: Host) -> anyhow::Result<()> {
     }
     if host == Host::Gw {
         sysctl("ipv4/ip_forward", "1")?;
-        sysctl("ipv6/conf/all/forwarding", "1")?;
+        return sysctl("ipv6/conf/all/forwarding", "1");
     }
     // Room for a new connection each millisecond.
     sysctl("ipv4/ip_local_port_range", "1024 65535")
