@@ -179,6 +179,22 @@ fn a_service_is_of_either_family() {
     assert_eq!((service.vip, service.backends[0].address), expected);
 }
 
+/// Backends of mode full_nat answer the gateway by flow, so a backend may have several services, if all are so.
+#[test]
+fn in_mode_full_nat_a_backend_serves_several_services() {
+    let head = HEAD.replace("port = 80\n", "port = 80\nmode = \"full_nat\"\n");
+    let other = head.split_once("[[service]]").unwrap().1.replace("asr", "tts").replace("0.100", "0.101");
+    let text = format!("{head}{PRIMARY}[[service]]{other}{PRIMARY}");
+    let spec = parse(&text, "t").unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(spec.services.iter().all(|service| service.mode == Mode::FullNat));
+    assert_eq!((spec.gateway.source_pool.len(), spec.gateway.max_flows.get()), (0, 131_072));
+    // A reply to the one in mode nat is known by the backend alone.
+    for text in [text.replacen("full_nat", "nat", 1), text.replace("full_nat", "nat")] {
+        let said = errors(&text).to_string();
+        assert!(said.contains("could belong to either service"), "{said}");
+    }
+}
+
 /// Backends of mode dsr answer as the VIP, so a backend may have several.
 #[test]
 fn in_mode_dsr_a_backend_serves_several_services() {

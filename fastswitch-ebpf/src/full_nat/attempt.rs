@@ -2,6 +2,10 @@
 //! displaces nothing but attempts.
 //!
 //! A program of its own: it makes an entry, or gives the client an answer, and leaves everything else to that of the mode.
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by value, it would be copied to the stack first"
+)]
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{

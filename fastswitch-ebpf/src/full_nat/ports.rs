@@ -1,5 +1,9 @@
 //! The port that a flow gets on the gateway's side: the client's own where possible, so that a client that uses its ports
 //! in turn finds them in turn at the backend, which may still remember each for a minute.
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by value, it would be copied to the stack first"
+)]
 
 use aya_ebpf::{helpers::bpf_get_prandom_u32, macros::map, maps::PerCpuArray};
 use fastswitch_common::{
