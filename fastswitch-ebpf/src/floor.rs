@@ -1,4 +1,5 @@
-//! The floor that measurements are compared with: the least that a program can do to a packet and still send it.
+//! The floors that measurements are compared with: the least that a program can do to a packet and still send it, and
+//! nothing at all.
 #![no_std]
 #![no_main]
 #![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
@@ -16,6 +17,12 @@ fn floor(ctx: XdpContext) -> u32 {
     };
     ethernet.set_macs(ethernet.macs().back());
     xdp_action::XDP_TX
+}
+
+/// Entry point: leaves the packet to the kernel.
+#[xdp]
+fn pass(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
 }
 
 #[cfg(not(test))]

@@ -1,5 +1,6 @@
 //! A lab with its daemon, as the figures need it: how many services, how quick the heartbeats.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +12,8 @@ use xtask::wait;
 
 /// Port of the first service of [`Bed::with_services`], on the VIP and on the backends; those of others follow.
 pub(crate) const FIRST_PORT: u16 = 10_000;
+/// Room in the table of flows, where there is one.
+const MAX_FLOWS: u32 = 1 << 20;
 /// For servers, and for backends to be up.
 const READY: Duration = Duration::from_secs(60);
 pub(crate) const HOT: [Backend; 2] = [Backend::Primary, Backend::Standby];
@@ -23,11 +26,14 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// `count` services at one VIP, without servers, with heartbeats so rare that they disturb no measurement.
-    pub(crate) fn with_services(count: u16) -> anyhow::Result<Bed> {
+    /// `count` services in a mode, at one VIP, without servers, with heartbeats so rare that they disturb no measurement.
+    pub(crate) fn with_services(count: u16, mode: &str) -> anyhow::Result<Bed> {
         let lab = Lab::up(&LabOptions::unique())?;
-        let services: Vec<Value> = (0..count).map(rarely_asked).collect();
-        lab.write_config(|config| config["service"] = json!(services))?;
+        let services: Vec<Value> = (0..count).map(|number| rarely_asked(number, mode)).collect();
+        lab.write_config(|config| {
+            config["service"] = json!(services);
+            config["gateway"]["max_flows"] = json!(MAX_FLOWS);
+        })?;
         Bed::start(lab)
     }
 
@@ -86,6 +92,14 @@ impl Bed {
         }
     }
 
+    /// Counters of packets that belong to no service.
+    pub(crate) fn other_counters(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        match control::ask(&self.lab.socket(), &Request::Status { service: None })? {
+            Response::Status(status) => Ok(status.other_counters.into_iter().collect()),
+            other => anyhow::bail!("the daemon says {other:?}"),
+        }
+    }
+
     /// Makes a backend of the first service active.
     pub(crate) fn switch(&self, to: Backend) -> anyhow::Result<()> {
         let (service, backend) = (self.service.clone(), to.name().to_owned());
@@ -104,12 +118,13 @@ impl Bed {
 }
 
 /// The service of this number, whose backends are asked each 10 s.
-fn rarely_asked(number: u16) -> Value {
+fn rarely_asked(number: u16, mode: &str) -> Value {
     let port = FIRST_PORT + number;
     json!({
         "name": format!("s{number}"),
         "vip": VIP,
         "port": port,
+        "mode": mode,
         "heartbeat": { "type": "icmp", "interval": "10s", "timeout": "5s", "rise": 1 },
         "backend": HOT.map(|backend| of(backend, port)),
     })

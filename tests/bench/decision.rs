@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(crate) fn stored() -> anyhow::Result<Vec<Row>> {
     let figure = "from decision to changed word, p99";
     let progress = Progress::of(figure);
-    let bed = Bed::with_services(1)?;
+    let bed = Bed::with_services(1, "nat")?;
     let mut times = Samples::default();
     for block in 1..=BLOCKS {
         times.extend(switches(&bed)?);

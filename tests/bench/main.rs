@@ -3,11 +3,11 @@
 //!
 //! | name | figures |
 //! | --- | --- |
-//! | `path` | How long the XDP program runs for a packet to a backend, and for one back to the client, longer than a program that only swaps the MAC addresses and transmits. Means over 20,000 packets of real traffic, by the kernel's own account (which costs both the same); medians over rounds in which both take turns on the same interface. |
+//! | `path` | How long the XDP program runs for a packet to a backend, and for one back to the client, in each mode, longer than a program that only swaps the MAC addresses and transmits; and for a packet of nobody, longer than one that passes all. Means over 20,000 packets of real traffic, by the kernel's own account (which costs both the same); medians over rounds in which both take turns on the same interface. |
 //! | `decision` | From the daemon's decision to the changed switch word, as it logs it, over 2,000 switches. |
 //! | `outage` | The longest time from one answer to the next that a client sees which opens a connection each millisecond, when the primary's server is killed and when its link is cut; heartbeats each 10 ms, of which three are missed. |
 //! | `planned` | Requests of that client that fail in ten switches by the operator. |
-//! | `services` | How much longer a packet to a backend, and the switch, take with 1,000 services than with one. |
+//! | `services` | How much longer a packet to a backend, and the switch, take with 1,000 services than with one, and a packet in mode `full_nat` with 1,000,000 flows than with those in use only. |
 //! | `throughput` | What a client gets through the VIP, in times of what it gets where the same kernel forwards plain IP between the same namespaces: the rate of one TCP stream (iperf3), requests on connections that stay open, and requests on a new connection each (wrk, nginx). Medians over rounds in which both take turns. |
 //!
 //! Everything happens in labs of network namespaces and leaves nothing behind. A figure that is missed makes the exit
@@ -16,11 +16,13 @@
 mod bed;
 mod client;
 mod decision;
+mod flows;
 mod path;
 mod peers;
 mod program;
 mod progress;
 mod sample;
+mod stand;
 mod table;
 mod tools;
 mod traffic;
@@ -69,10 +71,13 @@ impl Name {
     }
 }
 
-/// Many services.
+/// Many services, and many flows.
 fn services() -> anyhow::Result<Vec<Row>> {
-    let (one, many) = (Bed::with_services(1)?, Bed::with_services(1000)?);
-    Ok(vec![path::forward_of_many(&one, &many)?, decision::stored_of_many(&one, &many)?])
+    let (one, many) = (Bed::with_services(1, "nat")?, Bed::with_services(1000, "nat")?);
+    let mut rows = vec![path::forward_of_many(&one, &many)?, decision::stored_of_many(&one, &many)?];
+    drop((one, many));
+    rows.push(path::forward_of_many_flows()?);
+    Ok(rows)
 }
 
 fn main() -> anyhow::Result<ExitCode> {

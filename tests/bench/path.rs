@@ -1,153 +1,44 @@
-//! How long the XDP program runs for a packet, by the kernel's own account under real traffic, against the floor.
-//!
-//! Frames are sent into the gateway's interface from the other end of its wire. The daemon's program and the floor
-//! take turns there, so that what else the machine does meanwhile falls on both.
+//! How long the XDP program runs for a packet, against the floor; with many services and flows, against few.
 
-use std::io;
-use std::net::{SocketAddrV4, UdpSocket};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
-use aya::programs::Xdp;
-use fastswitch_common::reason::Reason;
-use xtask::lab::{Backend, CLIENT, GATEWAY_CLIENTS, Host, Lab, VIP};
-use xtask::{shell, wait};
-
-use crate::bed::{Bed, FIRST_PORT};
-use crate::program::{self, Account, Floor};
+use crate::bed::Bed;
 use crate::progress::Progress;
 use crate::sample::Samples;
+use crate::stand::{Stand, Way, clients};
 use crate::table::Row;
-use crate::traffic::{Frame, Wire, segment};
+use crate::{flows, program};
 
 /// Rounds of one figure; in each, every program runs once.
 const ROUNDS: usize = 41;
-/// Frames of one turn.
-const FRAMES: u32 = 20_000;
-/// Frames that differ in the client's port, sent in turn.
-const FLOWS: u16 = 64;
-/// For frames that were sent to have been received.
-const ARRIVAL: Duration = Duration::from_secs(10);
+/// Flows of mode full_nat besides those whose packets are sent.
+const MANY_FLOWS: u32 = 1_000_000;
+/// Flows whose packets are sent where there are many: every one of the caches' lines is another's.
+const SPREAD: usize = 8_192;
 
-/// The way that packets of a service take.
-#[derive(Clone, Copy)]
-enum Way {
-    /// From the client to the active backend.
-    Forward,
-    /// From the backend to the client.
-    Reply,
-}
-
-impl Way {
-    /// The gateway's interface that they come by.
-    const fn interface(self) -> &'static str {
-        match self {
-            Way::Forward => "eth0",
-            Way::Reply => "eth1",
-        }
-    }
-}
-
-/// A lab prepared for one way of packets.
-struct Stand<'a> {
-    bed: &'a Bed,
-    way: Way,
-    floor: Floor,
-    switch: Xdp,
-    wire: Wire,
-    frames: Vec<Frame>,
-}
-
-impl<'a> Stand<'a> {
-    fn new(bed: &'a Bed, way: Way) -> anyhow::Result<Stand<'a>> {
-        bed.lab.within(Host::Client, introduce)??;
-        poll_in_batches(&bed.lab, way.interface())?;
-        let client = |flow| SocketAddrV4::new(CLIENT, 20_000 + flow);
-        let vip = SocketAddrV4::new(VIP, FIRST_PORT);
-        let backend = SocketAddrV4::new(Backend::Primary.ip(), FIRST_PORT);
-        let gateway = Wire::open(&bed.lab, Host::Gw, way.interface())?;
-        let wire = match way {
-            Way::Forward => Wire::open(&bed.lab, Host::Client, "eth0")?,
-            Way::Reply => Wire::open(&bed.lab, Host::Lan, "gateway")?,
-        };
-        let frame = |flow| match way {
-            Way::Forward => segment((wire.mac, gateway.mac), client(flow), vip),
-            Way::Reply => segment((wire.mac, gateway.mac), backend, client(flow)),
-        };
-        let frames = (0..FLOWS).map(frame).collect();
-        let switch = program::switch(&bed.lab, way.interface())?;
-        Ok(Stand { way, floor: Floor::load()?, switch, wire, frames, bed })
-    }
-
-    /// Mean time of the floor, in ns.
-    fn floor(&mut self) -> anyhow::Result<f64> {
-        let interface = self.way.interface();
-        program::put(self.floor.program()?, &self.bed.lab, interface)?;
-        let time = turn(self.floor.program()?, &self.wire, &self.frames);
-        program::put(&mut self.switch, &self.bed.lab, interface)?;
-        time
-    }
-
-    /// Mean time of the daemon's program, in ns.
-    fn switch(&self) -> anyhow::Result<f64> {
-        let counted = self.counted()?;
-        let time = turn(&self.switch, &self.wire, &self.frames)?;
-        let counted = self.counted()? - counted;
-        anyhow::ensure!(
-            counted >= u64::from(FRAMES) * 9 / 10,
-            "only {counted} of {FRAMES} frames took the way that was to be measured: {:?}",
-            self.bed.status()?.counters
-        );
-        Ok(time)
-    }
-
-    /// Packets of the service that have taken this way.
-    fn counted(&self) -> anyhow::Result<u64> {
-        let reason = match self.way {
-            Way::Forward => Reason::Forwarded,
-            Way::Reply => Reason::Replied,
-        };
-        Ok(self.bed.status()?.counters.get(reason.name()).copied().unwrap_or_default())
-    }
-}
-
-/// Lets a kernel thread poll an interface of the gateway, on a CPU other than the sender's. It finds many frames at a
-/// time, as the driver of a network card under load does, and not each one alone with everything else in the caches.
-fn poll_in_batches(lab: &Lab, interface: &str) -> anyhow::Result<()> {
-    let gateway = lab.namespace(Host::Gw);
-    let command = format!("echo 1 > /sys/class/net/{interface}/threaded");
-    // Here its own /sys, which hides bpffs, is what is wanted.
-    shell::ip(["netns", "exec", gateway.name(), "sh", "-c", &command]).map(drop)
-}
-
-/// Says anything to the gateway, which then knows the client as a neighbour and so the way of replies.
-fn introduce() -> io::Result<()> {
-    UdpSocket::bind("0.0.0.0:0")?.send_to(&[], (GATEWAY_CLIENTS, 9)).map(drop)
-}
-
-/// Mean time of a run of `program`, in ns, over one turn of frames.
-fn turn(program: &Xdp, wire: &Wire, frames: &[Frame]) -> anyhow::Result<f64> {
-    let before = Account::of(program)?;
-    wire.send(frames, FRAMES)?;
-    let after = wait::until("the frames arrive", ARRIVAL, || {
-        let account = Account::of(program)?;
-        Ok((account.runs - before.runs >= u64::from(FRAMES) * 9 / 10).then_some(account))
-    })?;
-    Ok(after.mean_since(&before))
-}
-
-/// Packets to a backend, and back to the client.
+/// Packets to a backend, back to the client, and of nobody.
 pub(crate) fn over_the_floor() -> anyhow::Result<Vec<Row>> {
     let _account = program::account()?;
-    let bed = Bed::with_services(1)?;
-    Ok(vec![
-        one_way(&bed, Way::Forward, "forward path over the floor")?.at_most(70.0),
-        one_way(&bed, Way::Reply, "reply path over the floor")?.at_most(220.0),
-    ])
+    let nat = Bed::with_services(1, "nat")?;
+    let mut rows = vec![
+        one_way(&nat, Way::Forward, "nat: forward path over the floor")?.at_most(60.0),
+        one_way(&nat, Way::Reply, "nat: reply path over the floor")?.at_most(120.0),
+        one_way(&nat, Way::Other, "not ours, over a program that passes all")?.at_most(50.0),
+    ];
+    drop(nat);
+    let dsr = Bed::with_services(1, "dsr")?;
+    rows.push(one_way(&dsr, Way::Forward, "dsr: forward path over the floor")?.at_most(60.0));
+    drop(dsr);
+    let full_nat = Bed::with_services(1, "full_nat")?;
+    flows::open(&full_nat.lab, clients())?;
+    rows.push(one_way(&full_nat, Way::Forward, "full_nat: forward path over the floor")?.at_most(150.0));
+    rows.push(one_way(&full_nat, Way::FlowReply, "full_nat: reply path over the floor")?.at_most(150.0));
+    Ok(rows)
 }
 
 fn one_way(bed: &Bed, way: Way, figure: &'static str) -> anyhow::Result<Row> {
     let progress = Progress::of(figure);
-    let mut stand = Stand::new(bed, way)?;
+    let mut stand = Stand::new(bed, way, clients())?;
     let (mut floors, mut over) = (Samples::default(), Samples::default());
     for round in 1..=ROUNDS {
         let floor = stand.floor()?;
@@ -160,17 +51,39 @@ fn one_way(bed: &Bed, way: Way, figure: &'static str) -> anyhow::Result<Row> {
 
 /// The forward path of `many` services, next to that of `one`.
 pub(crate) fn forward_of_many(one: &Bed, many: &Bed) -> anyhow::Result<Row> {
-    let figure = "1,000 services, not one: forward path";
-    let progress = Progress::of(figure);
     let _account = program::account()?;
-    let (one, many) = (Stand::new(one, Way::Forward)?, Stand::new(many, Way::Forward)?);
-    let (mut ones, mut more) = (Samples::default(), Samples::default());
+    let (one, many) = (Stand::new(one, Way::Forward, clients())?, Stand::new(many, Way::Forward, clients())?);
+    longer("1,000 services, not one: forward path", "one", &one, &many).map(|row| row.at_most(10.0))
+}
+
+/// The forward path of mode full_nat in a full table, next to that in one that has the flows in use only.
+pub(crate) fn forward_of_many_flows() -> anyhow::Result<Row> {
+    let _account = program::account()?;
+    let (few, many) = (Bed::with_services(1, "full_nat")?, Bed::with_services(1, "full_nat")?);
+    let used = || many_clients().step_by(MANY_FLOWS as usize / SPREAD).take(SPREAD);
+    flows::open(&few.lab, used())?;
+    flows::open(&many.lab, many_clients())?;
+    let (few, many) = (Stand::new(&few, Way::Forward, used())?, Stand::new(&many, Way::Forward, used())?);
+    longer("1,000,000 flows, not 8,192: forward path", "few", &few, &many).map(|row| row.at_most(15.0))
+}
+
+fn many_clients() -> impl Iterator<Item = SocketAddrV4> {
+    let client = |flow: u32| {
+        let [_, host, ..] = flow.to_le_bytes();
+        SocketAddrV4::new(Ipv4Addr::new(10, 77, (flow >> 16) as u8, host), 1024 + (flow & 0xff) as u16)
+    };
+    (0..MANY_FLOWS).map(client)
+}
+
+fn longer(figure: &'static str, what: &str, few: &Stand<'_>, many: &Stand<'_>) -> anyhow::Result<Row> {
+    let progress = Progress::of(figure);
+    let (mut fews, mut more) = (Samples::default(), Samples::default());
     for round in 1..=ROUNDS {
-        let time = one.switch()?;
-        ones.push(time);
+        let time = few.switch()?;
+        fews.push(time);
         more.push((many.switch()? / time - 1.0) * 100.0);
         progress.round(round, ROUNDS)?;
     }
     let row = Row::percentile(figure, "% longer", &more, 50);
-    Ok(row.against(format!("one: {:.0} ns", ones.median())).at_most(10.0))
+    Ok(row.against(format!("{what}: {:.0} ns", fews.median())))
 }

@@ -56,7 +56,7 @@ const FIGURES: [Figure; 3] = [
 /// A stream, requests, and connections.
 pub(crate) fn throughput() -> anyhow::Result<Vec<Row>> {
     let progress = Progress::of("throughput, VIP to plain forwarding");
-    let mut bed = Bed::with_services(2)?;
+    let mut bed = Bed::with_services(2, "nat")?;
     let primary = Backend::Primary;
     let _servers = [
         Server::iperf3(&bed.lab, primary, STREAM)?,

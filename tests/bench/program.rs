@@ -40,20 +40,22 @@ impl Account {
     }
 }
 
-/// The program that swaps MAC addresses and transmits.
+/// A program to compare with: `floor` swaps MAC addresses and transmits, `pass` leaves every packet to the kernel.
 pub(crate) struct Floor {
     ebpf: Ebpf,
+    name: &'static str,
 }
 
 impl Floor {
-    pub(crate) fn load() -> anyhow::Result<Floor> {
-        let mut floor = Floor { ebpf: EbpfLoader::new().load(FLOOR)? };
+    pub(crate) fn load(name: &'static str) -> anyhow::Result<Floor> {
+        let mut floor = Floor { ebpf: EbpfLoader::new().load(FLOOR)?, name };
         floor.program()?.load()?;
         Ok(floor)
     }
 
     pub(crate) fn program(&mut self) -> anyhow::Result<&mut Xdp> {
-        let program = self.ebpf.program_mut("floor").context("the object has no program `floor`")?;
+        let program =
+            self.ebpf.program_mut(self.name).with_context(|| format!("no program `{}`", self.name))?;
         Ok(program.try_into()?)
     }
 }
