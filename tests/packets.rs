@@ -11,11 +11,12 @@ mod support {
     pub mod privileged;
 }
 
-use fastswitch_common::reason::Reason;
+use fastswitch_common::{abi::Traffic, reason::Reason};
 use libtest_mimic::{Failed, Trial};
 use support::{
     cases::{self, Case, Step},
-    gateway::Gateway,
+    frame::{flag, tcp},
+    gateway::{Arm, CLIENT, Gateway, WEB, WEB_PRIMARY, WEB_STANDBY, WEB_VIP, from_backend, from_client},
     privileged,
 };
 
@@ -23,7 +24,8 @@ fn main() {
     let arguments = libtest_mimic::Arguments::from_args();
     let reached = Trial::test("every reason is reached", every_reason_is_reached);
     let played = cases::all().into_iter().map(|case| privileged::trial(case.name.clone(), || play(case)));
-    libtest_mimic::run(&arguments, played.chain([reached]).collect()).exit();
+    let counted = privileged::trial("each backend's packets are counted as its own", traffic_of_backends);
+    libtest_mimic::run(&arguments, played.chain([reached, counted]).collect()).exit();
 }
 
 fn every_reason_is_reached() -> Result<(), Failed> {
@@ -39,6 +41,30 @@ fn every_reason_is_reached() -> Result<(), Failed> {
         Some(reason) => Err(format!("no case ends with {reason:?}").into()),
         None => Ok(()),
     }
+}
+
+fn traffic_of_backends() {
+    let (client, backends) = ((CLIENT, 40000), [WEB_PRIMARY, WEB_STANDBY]);
+    let request = |payload: &[u8]| from_client(tcp(client, WEB_VIP, flag::ACK, payload)).bytes();
+    let answer = |backend, payload: &[u8]| from_backend(tcp(backend, client, flag::ACK, payload)).bytes();
+    let some = |packets, bytes: usize| Traffic { packets, bytes: bytes as u64 };
+    Gateway::run(|gateway| {
+        let (long, short) = (request(b"a longer request"), request(b""));
+        for (active, packet) in [(0, &long), (1, &short), (0, &short)] {
+            gateway.switch(WEB, Some(active), false);
+            gateway.receive(Arm::Clients, packet);
+        }
+        // Whoever is active: an answer is its sender's.
+        let answers = backends.map(|backend| answer(backend, b"any answer"));
+        gateway.receive(Arm::Backends, &answers[1]);
+        gateway.receive(Arm::Backends, &answers[0]);
+        gateway.receive(Arm::Backends, &answers[1]);
+        let traffic = [0, 1].map(|backend| gateway.traffic(WEB, [backend]));
+        assert_eq!(traffic[0].forwarded, some(2, long.len() + short.len()));
+        assert_eq!(traffic[0].replied, some(1, answers[0].len()));
+        assert_eq!(traffic[1].forwarded, some(1, short.len()));
+        assert_eq!(traffic[1].replied, some(2, 2 * answers[1].len()));
+    });
 }
 
 fn play(case: Case) {

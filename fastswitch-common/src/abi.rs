@@ -73,12 +73,14 @@ pub mod map {
     pub const SOURCES: &str = "SOURCES";
     /// Per-CPU array by slot, plus `NO_SERVICE`, of [`super::Counters`]. Kernel writes.
     pub const COUNTERS: &str = "COUNTERS";
+    /// Per-CPU array like `BACKENDS` of [`super::BackendTraffic`]. Kernel writes.
+    pub const BACKEND_TRAFFIC: &str = "BACKEND_TRAFFIC";
     /// Array by slot of [`super::ServiceInfo`]; the kernel program does not read it.
     pub const SERVICE_INFO: &str = "SERVICE_INFO";
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
-    /// All of them.
-    pub const ALL: [&str; 17] = [
+    /// All of them that are pinned.
+    pub const ALL: [&str; 18] = [
         META,
         PROGRAMS,
         SERVICES,
@@ -94,10 +96,18 @@ pub mod map {
         ATTEMPTS,
         SOURCES,
         COUNTERS,
+        BACKEND_TRAFFIC,
         SERVICE_INFO,
         BACKEND_INFO,
     ];
+    /// Array of one [`super::Verdict`]: the last one, of a program that is loaded to be watched ([`super::WATCHED`]).
+    /// Not pinned.
+    pub const VERDICT: &str = "VERDICT";
 }
+
+/// Name of the program's global number that is 1 in a copy which is loaded to be watched. In the one that is on
+/// interfaces it is 0, a constant to the kernel's verifier, which removes what it would switch on.
+pub const WATCHED: &str = "WATCHED";
 
 /// Parts of the program that its entry point jumps to.
 pub mod program {
@@ -156,11 +166,11 @@ pub struct Meta {
     /// [`ABI`].
     pub abi: u32,
     /// [`LAYOUT`].
-    pub layout: [u16; 16],
+    pub layout: [u16; 18],
     /// Process id of the daemon that wrote this last; a hint for messages, the lock decides.
     pub daemon_pid: u32,
-    /// Zero.
-    pub _pad: u32,
+    /// Version of the daemon that wrote this last, and so loaded the program: major, minor, patch, zero.
+    pub version: [u8; 4],
 }
 
 /// An address, port and protocol: a VIP, a backend, or one end of a flow.
@@ -257,6 +267,40 @@ pub struct Counters {
     pub packets: [u64; REASONS],
 }
 
+/// What was sent on of a backend's packets on one CPU, by direction.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct BackendTraffic {
+    /// To the backend.
+    pub forwarded: Traffic,
+    /// From the backend, to clients. In mode `dsr` backends cannot be told apart, and nothing is counted here.
+    pub replied: Traffic,
+}
+
+/// Packets, and their bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes as sent on, Ethernet header included.
+    pub bytes: u64,
+}
+
+/// What became of a packet, for whoever watches.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// Slot of the service, or [`NO_SERVICE`].
+    pub slot: u32,
+    /// Row of the backend that it is for or from, or [`NO_ROW`].
+    pub row: u32,
+    /// Number of the [`crate::reason::Reason`].
+    pub reason: u32,
+    /// Index of the interface that it leaves by; 0: by none.
+    pub egress: u32,
+}
+
 /// What people and a later daemon need to know about a service.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -313,6 +357,8 @@ pub struct BackendInfo {
     pub tier: u8,
     /// Zero.
     pub _pad: [u8; 6],
+    /// What the row had counted, over all CPUs, when it became this backend's.
+    pub before: BackendTraffic,
 }
 
 /// Values of [`BackendInfo::tier`].
@@ -346,6 +392,10 @@ unsafe impl Plain for Hop {}
 // SAFETY: as above.
 unsafe impl Plain for Counters {}
 // SAFETY: as above.
+unsafe impl Plain for BackendTraffic {}
+// SAFETY: as above.
+unsafe impl Plain for Verdict {}
+// SAFETY: as above.
 unsafe impl Plain for ServiceInfo {}
 // SAFETY: as above.
 unsafe impl Plain for BackendInfo {}
@@ -357,7 +407,7 @@ const fn size<T>() -> u16 {
 }
 
 /// Sizes and dimensions that a program and its maps must agree on.
-pub const LAYOUT: [u16; 16] = [
+pub const LAYOUT: [u16; 18] = [
     size::<Endpoint>(),
     size::<Service>(),
     size::<Origin>(),
@@ -366,6 +416,7 @@ pub const LAYOUT: [u16; 16] = [
     size::<Flow>(),
     size::<Hop>(),
     size::<Counters>(),
+    size::<BackendTraffic>(),
     size::<ServiceInfo>(),
     size::<BackendInfo>(),
     size::<Direction>(),
@@ -374,10 +425,11 @@ pub const LAYOUT: [u16; 16] = [
     MAX_SERVICES as u16,
     MAX_BACKENDS as u16,
     MAX_SOURCES as u16,
+    0,
 ];
 
 const _: () = {
-    assert!(size::<Meta>() == 48);
+    assert!(size::<Meta>() == 52);
     assert!(size::<Address>() == 16);
     assert!(size::<Endpoint>() == 20);
     assert!(size::<Service>() == 8);
@@ -387,14 +439,16 @@ const _: () = {
     assert!(size::<Flow>() == 40);
     assert!(size::<Hop>() == 16);
     assert!(size::<ServiceInfo>() == NAME_LEN as u16 + 48);
-    assert!(size::<BackendInfo>() == NAME_LEN as u16 + 8);
+    assert!(size::<BackendTraffic>() == 32);
+    assert!(size::<Verdict>() == 16);
+    assert!(size::<BackendInfo>() == NAME_LEN as u16 + 40);
 };
 
 impl Meta {
     /// The meta entry of this program.
     #[must_use]
-    pub const fn current(daemon_pid: u32) -> Self {
-        Self { magic: MAGIC, abi: ABI, layout: LAYOUT, daemon_pid, _pad: 0 }
+    pub const fn current(daemon_pid: u32, version: [u8; 4]) -> Self {
+        Self { magic: MAGIC, abi: ABI, layout: LAYOUT, daemon_pid, version }
     }
 }
 
@@ -482,7 +536,7 @@ mod tests {
         let counters = 8 * (REASONS as u16 + 2);
         assert_eq!(
             (ABI, LAYOUT),
-            (3, [20, 8, 28, 32, 12, 40, 16, counters, 96, 56, 40, 52, 24, 2048, 16, 256])
+            (3, [20, 8, 28, 32, 12, 40, 16, counters, 32, 96, 88, 40, 52, 24, 2048, 16, 256, 0])
         );
         assert_eq!(REASONS, 64);
     }

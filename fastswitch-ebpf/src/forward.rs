@@ -4,7 +4,7 @@ use core::ptr;
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{self, Backend, Flow, Hop, Service},
+    abi::{self, Backend, Flow, Hop, NO_ROW, Service},
     address::Address,
     packet::{Ethernet, Macs, Packet},
     parse::Segment,
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
     let slot = service.slot;
     let Some(word) = SWITCH.get_ptr(slot) else {
-        return Verdict::stays(slot, Reason::Impossible);
+        return Verdict::stays(slot, NO_ROW, Reason::Impossible);
     };
     // SAFETY: in bounds; the daemon stores the aligned word whole.
     let word = unsafe { ptr::read_volatile(word) };
@@ -33,18 +33,19 @@ pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, s
         (Some(active), None) if !(segment.opens && word.outage()) => active,
         (Some(active), Some(draining)) => match scratch::copy(segment) {
             Some(segment) => drain::backend(segment, word, active, draining),
-            None => return Verdict::stays(slot, Reason::Impossible),
+            None => return Verdict::stays(slot, NO_ROW, Reason::Impossible),
         },
         _ if segment.opens => {
             let reason =
                 scratch::copy(segment).map(|segment| outage::answer(ctx, segment, service.on_outage));
-            return Verdict::stays(slot, reason.unwrap_or(Reason::Impossible));
+            return Verdict::stays(slot, NO_ROW, reason.unwrap_or(Reason::Impossible));
         }
-        _ => return Verdict::stays(slot, Reason::NoBackend),
+        _ => return Verdict::stays(slot, NO_ROW, Reason::NoBackend),
     };
-    match to_backend(ctx, packet, segment, service.mode, abi::row(slot, backend)) {
-        Ok((reason, egress)) => Verdict { slot, reason, egress },
-        Err(reason) => Verdict::stays(slot, reason),
+    let row = abi::row(slot, backend);
+    match to_backend(ctx, packet, segment, service.mode, row) {
+        Ok((reason, egress)) => Verdict { slot, row, reason, egress },
+        Err(reason) => Verdict::stays(slot, row, reason),
     }
 }
 

@@ -51,10 +51,10 @@ pub(crate) fn verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -
             entry
         }
     };
-    let slot = entry.slot;
+    let (slot, row) = (entry.slot, abi::row(entry.slot, entry.backend));
     Some(match send(ctx, packet, segment, entry) {
-        Ok((reason, egress)) => Verdict { slot, reason, egress },
-        Err(reason) => Verdict::stays(slot, reason),
+        Ok((reason, egress)) => Verdict { slot, row, reason, egress },
+        Err(reason) => Verdict::stays(slot, row, reason),
     })
 }
 

@@ -144,7 +144,8 @@ fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> O
             return Some(Verdict::no_service(Reason::NoFlow));
         }
         let remembered = scratch::copy(segment).map(|segment| direct::remember(segment, origin));
-        return Some(Verdict::stays(origin.slot, remembered.map_or(Reason::Impossible, |()| Reason::Direct)));
+        let reason = remembered.map_or(Reason::Impossible, |()| Reason::Direct);
+        return Some(Verdict::stays(origin.slot, origin.row, reason));
     }
     Some(Verdict::no_service(Reason::NotOurs))
 }

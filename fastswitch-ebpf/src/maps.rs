@@ -8,8 +8,8 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS,
-        MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, program, protocol,
+        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS,
+        MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, Verdict, program, protocol,
     },
     address::Address,
     flow::{ATTEMPTS_KEPT, Direction, MAX_SOURCES, Source, Translation},
@@ -68,6 +68,12 @@ pub(crate) static SOURCES: Array<Source> = Array::with_max_entries(MAX_SOURCES, 
 /// One more than services, for `NO_SERVICE`.
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_SERVICES + 1, 0);
+
+#[map]
+pub(crate) static BACKEND_TRAFFIC: PerCpuArray<BackendTraffic> = PerCpuArray::with_max_entries(ROWS, 0);
+
+#[map]
+pub(crate) static VERDICT: Array<Verdict> = Array::with_max_entries(1, 0);
 
 #[map]
 pub(crate) static SERVICE_INFO: Array<ServiceInfo> = Array::with_max_entries(MAX_SERVICES, 0);

@@ -21,10 +21,10 @@ use crate::{
 /// Sends `segment` of the backend `origin` on to the client.
 #[inline(always)]
 pub(crate) fn reply(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, origin: &Origin) -> Verdict {
-    let slot = origin.slot;
+    let (slot, row) = (origin.slot, origin.row);
     match to_client(ctx, packet, segment, origin) {
-        Ok((reason, egress)) => Verdict { slot, reason, egress },
-        Err(reason) => Verdict::stays(slot, reason),
+        Ok((reason, egress)) => Verdict { slot, row, reason, egress },
+        Err(reason) => Verdict::stays(slot, row, reason),
     }
 }
 

@@ -142,7 +142,10 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
     };
     let target = word.active().and_then(name);
     let frozen = info.frozen_until > unix_now();
-    let backends = service.backends.iter().map(|backend| backend_state(backend, word));
+    let counters =
+        |backend: &PinnedBackend| pinned.backend_traffic(service, backend).map(report::backend_counters);
+    let backends =
+        service.backends.iter().map(|backend| Ok(backend_state(backend, word, counters(backend)?)));
     Ok(wire::Service {
         name: text(&info.name),
         vip: service.vip().ip().to_string(),
@@ -159,11 +162,15 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         reason: if word.outage() { "no backend could serve" } else { cause_of(info.cause).describe() }
             .to_owned(),
         counters: report::service_counters(&pinned.counters(service)?),
-        backends: backends.collect(),
+        backends: backends.collect::<Result<_, DataplaneError>>()?,
     })
 }
 
-fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
+fn backend_state(
+    backend: &PinnedBackend,
+    word: SwitchWord,
+    counters: wire::BackendCounters,
+) -> wire::Backend {
     let maintenance = backend.info.maintenance != 0;
     let mut hold = vec!["no daemon: health is not known".to_owned()];
     if maintenance {
@@ -187,6 +194,7 @@ fn backend_state(backend: &PinnedBackend, word: SwitchWord) -> wire::Backend {
         hold,
         rtt_us: None,
         stalled_rounds: 0,
+        counters,
     }
 }
 

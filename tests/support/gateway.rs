@@ -14,8 +14,8 @@ use aya::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, Counters, Endpoint, NO_ROW, NO_SERVICE, Origin, Plain, Port, Service, map, mode, on_outage,
-        program, protocol, row,
+        Backend, BackendTraffic, Counters, Endpoint, MAX_BACKENDS, NO_ROW, NO_SERVICE, Origin, Plain, Port,
+        Service, Traffic, map, mode, on_outage, program, protocol, row,
     },
     flow::SourceRange,
     reason::Reason,
@@ -186,9 +186,9 @@ pub struct Outcome {
     pub bytes: Vec<u8>,
 }
 
-/// All counters of the services here and of packets without one, by slot.
+/// All counters of the services here and of packets without one, and the sum of those of a service's backends, by slot.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Counted(Vec<(u32, Counters)>);
+pub struct Counted(Vec<(u32, Counters, BackendTraffic)>);
 
 /// Lets an ABI shape be a map's key or value.
 #[repr(transparent)]
@@ -392,9 +392,23 @@ impl Gateway {
                     *total += packets;
                 }
             }
-            (slot, total)
+            (slot, total, self.traffic(slot, 0..MAX_BACKENDS as u8))
         };
         Counted(SLOTS.into_iter().map(total).collect())
+    }
+
+    /// What was sent on of the packets of some of a service's backends, over all CPUs.
+    pub fn traffic(&self, slot: u32, backends: impl IntoIterator<Item = u8>) -> BackendTraffic {
+        let rows: PerCpuArray<_, Shape<BackendTraffic>> =
+            self.ebpf.map(map::BACKEND_TRAFFIC).expect("map").try_into().expect("shape");
+        let mut total = BackendTraffic::default();
+        for backend in backends.into_iter().filter(|_| slot != NO_SERVICE) {
+            for Shape(cpu) in rows.get(&row(slot, backend), 0).expect("traffic").iter() {
+                count(&mut total.forwarded, cpu.forwarded.packets, cpu.forwarded.bytes);
+                count(&mut total.replied, cpu.replied.packets, cpu.replied.bytes);
+            }
+        }
+        total
     }
 }
 
@@ -405,10 +419,18 @@ impl Counted {
 
     /// These, and one more packet.
     pub fn and(mut self, slot: u32, reason: Reason, forwarded: usize, replied: usize) -> Self {
-        let (_, counters) = self.0.iter_mut().find(|(at, _)| *at == slot).expect("a slot of this gateway");
+        let (_, counters, backends) =
+            self.0.iter_mut().find(|(at, ..)| *at == slot).expect("a slot of this gateway");
         counters.packets[reason as usize] += 1;
         counters.bytes_forwarded += forwarded as u64;
         counters.bytes_replied += replied as u64;
+        if forwarded != 0 {
+            count(&mut backends.forwarded, 1, forwarded as u64);
+        }
+        // Backends that answer as the VIP cannot be told apart.
+        if replied != 0 && ![SHARED, SHARED6].contains(&slot) {
+            count(&mut backends.replied, 1, replied as u64);
+        }
         self
     }
 }
@@ -416,7 +438,7 @@ impl Counted {
 impl std::fmt::Debug for Counted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut map = f.debug_map();
-        for (slot, counters) in &self.0 {
+        for (slot, counters, backends) in &self.0 {
             for reason in Reason::ALL {
                 let packets = counters.packets[*reason as usize];
                 if packets != 0 {
@@ -424,6 +446,7 @@ impl std::fmt::Debug for Counted {
                 }
             }
             map.entry(&format_args!("{slot}.bytes"), &(counters.bytes_forwarded, counters.bytes_replied));
+            map.entry(&format_args!("{slot}.backends"), backends);
         }
         map.finish()
     }
@@ -437,6 +460,11 @@ pub fn from_client(frame: Frame) -> Frame {
 /// A frame on the backends' arm, to the gateway.
 pub fn from_backend(frame: Frame) -> Frame {
     frame.macs(PRIMARY_MAC, BACKENDS_ARM)
+}
+
+fn count(traffic: &mut Traffic, packets: u64, bytes: u64) {
+    traffic.packets += packets;
+    traffic.bytes += bytes;
 }
 
 fn endpoint((address, port): Address, protocol: u8) -> Endpoint {

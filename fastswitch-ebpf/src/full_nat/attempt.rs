@@ -9,7 +9,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{Service, protocol},
+    abi::{NO_ROW, Service, protocol},
     flow::{Direction, Translation, state, toward},
     parse::Segment,
     reason::Reason,
@@ -33,7 +33,7 @@ pub(crate) fn settle(ctx: &XdpContext, segment: &Segment) -> Option<Verdict> {
         return Some(Verdict::no_service(Reason::NoFlow));
     };
     let refused = if segment.opens { open(ctx, segment, &service) } else { Some(refuse(ctx, segment)) };
-    refused.map(|reason| Verdict::stays(service.slot, reason))
+    refused.map(|reason| Verdict::stays(service.slot, NO_ROW, reason))
 }
 
 /// Whether the flow of `entry` is to be kept, now that `segment` of it is here: the backend has answered, and the client has

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::control::wire::{Backend, Daemon, Service, Status};
+use crate::control::wire::{Backend, BackendCounters, Daemon, Service, Status};
 
 const HEADER: [&str; 7] = ["", "BACKEND", "ADDRESS", "TIER", "ROLE", "HEALTH", "RTT"];
 
@@ -54,6 +54,9 @@ fn describe(text: &mut String, service: &Service) {
     }
     table(text, service);
     let _ = writeln!(text, "  {}", counters(service));
+    for backend in service.backends.iter().filter(|backend| backend.counters != BackendCounters::default()) {
+        let _ = writeln!(text, "  {}", traffic(backend));
+    }
 }
 
 /// VIP and port, the VIP in brackets if it has colons itself.
@@ -100,6 +103,18 @@ fn counters(service: &Service) -> String {
         .join(", ")
 }
 
+/// What was sent on to a backend and from it.
+fn traffic(backend: &Backend) -> String {
+    let (name, counters) = (&backend.name, backend.counters);
+    format!(
+        "{name}: {} packets and {} bytes to it, {} and {} from it",
+        counters.forwarded_packets,
+        counters.forwarded_bytes,
+        counters.replied_packets,
+        counters.replied_bytes
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +132,17 @@ mod tests {
             hold: hold.iter().map(|&hold| hold.to_owned()).collect(),
             rtt_us: Some(213),
             stalled_rounds: 0,
+            counters: BackendCounters::default(),
+        };
+        let primary = backend("primary", "active", "up", &[]);
+        let primary = Backend {
+            counters: BackendCounters {
+                forwarded_packets: 3,
+                forwarded_bytes: 300,
+                replied_packets: 2,
+                replied_bytes: 220,
+            },
+            ..primary
         };
         let service = Service {
             name: "asr".to_owned(),
@@ -133,10 +159,7 @@ mod tests {
             frozen_until: None,
             reason: "first in the configuration".to_owned(),
             counters: [("echo".to_owned(), 2), ("packets".to_owned(), 5)].into(),
-            backends: vec![
-                backend("primary", "active", "up", &[]),
-                backend("standby", "standby", "down", &["down: connection refused"]),
-            ],
+            backends: vec![primary, backend("standby", "standby", "down", &["down: connection refused"])],
         };
         let mut status = Status {
             version: "1.0.0".to_owned(),
@@ -154,7 +177,8 @@ asr  10.0.0.9:7860/tcp  nat  active: primary  epoch 3
      BACKEND  ADDRESS      TIER  ROLE     HEALTH  RTT     HOLD
   *  primary  10.0.0.1:80  hot   active   up      213 us
      standby  10.0.0.1:80  hot   standby  down            down: connection refused
-  packets 5, bytes 0, echo 2";
+  packets 5, bytes 0, echo 2
+  primary: 3 packets and 300 bytes to it, 2 and 220 from it";
         assert_eq!(self::status(&status), expected);
         let mut outage = status.clone();
         let service = &mut outage.services[0];

@@ -197,4 +197,19 @@ pub struct Backend {
     pub rtt_us: Option<u64>,
     /// Heartbeat rounds that did not count because the daemon itself was held up.
     pub stalled_rounds: u64,
+    /// What was sent on of its packets since it is in the configuration.
+    pub counters: BackendCounters,
+}
+
+/// Packets and bytes (Ethernet header included) of one backend that were sent on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendCounters {
+    /// To the backend.
+    pub forwarded_packets: u64,
+    /// To the backend.
+    pub forwarded_bytes: u64,
+    /// From the backend, to clients. In mode `dsr` not counted by backend: each answers as the VIP.
+    pub replied_packets: u64,
+    /// As `replied_packets`.
+    pub replied_bytes: u64,
 }

@@ -15,13 +15,14 @@ mod pinned;
 mod pins;
 mod plan;
 mod tables;
+mod version;
 mod words;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use fastswitch_common::abi::{self, Backend, BackendInfo, Counters, Meta, Port, ServiceInfo};
+use fastswitch_common::abi::{self, Backend, BackendInfo, BackendTraffic, Counters, Meta, Port, ServiceInfo};
 use fastswitch_common::flow::{Source, SourceRange};
 use fastswitch_common::word::{NextHopWord, SwitchWord};
 
@@ -80,7 +81,7 @@ impl Dataplane {
         pins::check(&directory)?;
         let program = attach::Program::load(&directory, flows::sizes(&directory, spec)?, packet_log)?;
         let mut tables = Tables::open(&directory)?;
-        tables.write_meta(Meta::current(std::process::id()))?;
+        tables.write_meta(Meta::current(std::process::id(), version::OWN))?;
         let plan = Plan::new(&tables, spec)?;
         let flows = FlowKeeper::start(&directory)?;
         Ok(Self { directory, tables, program, plan, flows, _lock: lock })
@@ -254,6 +255,19 @@ impl Dataplane {
     /// The system's, naming the map.
     pub fn counters(&self, service: ServiceId) -> Result<Counters, DataplaneError> {
         self.tables.counters(self.plan.places[service.0].slot)
+    }
+
+    /// What was sent on of a backend's packets, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn backend_traffic(
+        &self,
+        service: ServiceId,
+        backend: BackendId,
+    ) -> Result<BackendTraffic, DataplaneError> {
+        let place = &self.plan.places[service.0];
+        self.tables.backend_traffic(abi::row(place.slot, place.rows[backend.0]))
     }
 
     /// Counters of packets that belong to no service.

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use fastswitch_common::abi::{self, Backend, BackendInfo, Counters, MAX_BACKENDS, NO_SERVICE, ServiceInfo};
+use fastswitch_common::abi::{
+    self, Backend, BackendInfo, BackendTraffic, Counters, MAX_BACKENDS, NO_SERVICE, ServiceInfo,
+};
 use fastswitch_common::word::SwitchWord;
 
 use super::error::DataplaneError;
@@ -119,6 +121,18 @@ impl Pinned {
     /// The system's, naming the map.
     pub fn counters(&self, service: &PinnedService) -> Result<Counters, DataplaneError> {
         self.tables.counters(service.slot)
+    }
+
+    /// What was sent on of a backend's packets, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn backend_traffic(
+        &self,
+        service: &PinnedService,
+        backend: &PinnedBackend,
+    ) -> Result<BackendTraffic, DataplaneError> {
+        self.tables.backend_traffic(abi::row(service.slot, backend.row))
     }
 
     /// Counters of packets that belong to no service.

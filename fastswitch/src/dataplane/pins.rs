@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
 use fastswitch_common::abi::{
-    ABI, Backend, BackendInfo, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS, MAX_PORTS,
-    MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
+    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS,
+    MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
 };
 use fastswitch_common::address::Address;
 use fastswitch_common::flow::{Direction, MAX_SOURCES, Source, Translation};
@@ -98,7 +98,7 @@ pub(super) fn check(directory: &Path) -> Result<(), DataplaneError> {
         return Ok(());
     }
     let meta = Tables::open(directory)?.meta()?;
-    let current = Meta::current(meta.daemon_pid);
+    let current = Meta::current(meta.daemon_pid, meta.version);
     // All zero: the daemon that made the map died before it wrote the first entry.
     if meta != current && meta.magic != 0 {
         let found = format!("magic {:#x}, ABI {}", meta.magic, meta.abi);
@@ -180,6 +180,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::ATTEMPTS, [size::<Direction>(), size::<Translation>(), ANY]),
         (map::SOURCES, [index, size::<Source>(), MAX_SOURCES]),
         (map::COUNTERS, [index, size::<Counters>(), MAX_SERVICES + 1]),
+        (map::BACKEND_TRAFFIC, [index, size::<BackendTraffic>(), rows]),
         (map::SERVICE_INFO, [index, size::<ServiceInfo>(), MAX_SERVICES]),
         (map::BACKEND_INFO, [index, size::<BackendInfo>(), rows]),
     ]

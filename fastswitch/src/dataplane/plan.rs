@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use fastswitch_common::abi::{
-    self, Backend, BackendInfo, Endpoint, MAX_BACKENDS, MAX_SERVICES, NAME_LEN, NO_ROW, NO_SERVICE, Origin,
-    Service, ServiceInfo, mode, on_outage, protocol, tier,
+    self, Backend, BackendInfo, BackendTraffic, Endpoint, MAX_BACKENDS, MAX_SERVICES, NAME_LEN, NO_ROW,
+    NO_SERVICE, Origin, Service, ServiceInfo, mode, on_outage, protocol, tier,
 };
 use fastswitch_common::address::Address;
 use fastswitch_common::word::SwitchWord;
@@ -94,7 +94,8 @@ impl Plan {
                 let wanted = backend_endpoint(service, backend);
                 if tables.backend(index)?.endpoint != wanted {
                     tables.write_backend(index, Backend { endpoint: wanted, ..Backend::UNUSED })?;
-                    tables.update_backend(index, |info| info.maintenance = 0)?;
+                    let before = tables.row_traffic(index)?;
+                    tables.update_backend(index, |info| (info.maintenance, info.before) = (0, before))?;
                 }
                 tables.update_backend(index, |info| describe_backend(info, backend))?;
             }
@@ -319,7 +320,13 @@ fn blank_service() -> ServiceInfo {
 }
 
 fn blank_backend() -> BackendInfo {
-    BackendInfo { name: [0; NAME_LEN], maintenance: 0, tier: 0, _pad: [0; 6] }
+    BackendInfo {
+        name: [0; NAME_LEN],
+        maintenance: 0,
+        tier: 0,
+        _pad: [0; 6],
+        before: BackendTraffic::default(),
+    }
 }
 
 /// A name as kept: cut to what fits, zero-filled.

@@ -9,8 +9,8 @@ use std::path::Path;
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use fastswitch_common::abi::{
-    Backend, BackendInfo, Counters, Endpoint, MAX_BACKENDS, MAX_SERVICES, Meta, Origin, Plain, Port, Service,
-    ServiceInfo, map,
+    Backend, BackendInfo, BackendTraffic, Counters, Endpoint, MAX_BACKENDS, MAX_SERVICES, Meta, Origin,
+    Plain, Port, Service, ServiceInfo, Traffic, map,
 };
 use fastswitch_common::flow::{MAX_SOURCES, Source};
 use fastswitch_common::reason::REASONS;
@@ -43,6 +43,7 @@ pub(super) struct Tables {
     ports: Rows<Port>,
     sources: Rows<Source>,
     counters: PerCpuArray<MapData, Shared<Counters>>,
+    backend_traffic: PerCpuArray<MapData, Shared<BackendTraffic>>,
     service_info: Rows<ServiceInfo>,
     backend_info: Rows<BackendInfo>,
 }
@@ -71,8 +72,8 @@ impl Tables {
             backends: array(directory, map::BACKENDS)?,
             ports: array(directory, map::PORTS)?,
             sources: array(directory, map::SOURCES)?,
-            counters: PerCpuArray::try_from(typed(directory, map::COUNTERS)?)
-                .map_err(failed(map::COUNTERS, "open"))?,
+            counters: per_cpu(directory, map::COUNTERS)?,
+            backend_traffic: per_cpu(directory, map::BACKEND_TRAFFIC)?,
             service_info: array(directory, map::SERVICE_INFO)?,
             backend_info: array(directory, map::BACKEND_INFO)?,
         })
@@ -176,6 +177,40 @@ impl Tables {
             }
             sum.bytes_forwarded = sum.bytes_forwarded.wrapping_add(cpu.bytes_forwarded);
             sum.bytes_replied = sum.bytes_replied.wrapping_add(cpu.bytes_replied);
+        }
+        Ok(sum)
+    }
+
+    /// What was sent on of the packets of a row's backend since the row is its own, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn backend_traffic(&self, row: u32) -> Result<BackendTraffic, DataplaneError> {
+        let (all, before) = (self.row_traffic(row)?, self.backend_info(row)?.before);
+        let since = |all: Traffic, before: Traffic| Traffic {
+            packets: all.packets.wrapping_sub(before.packets),
+            bytes: all.bytes.wrapping_sub(before.bytes),
+        };
+        Ok(BackendTraffic {
+            forwarded: since(all.forwarded, before.forwarded),
+            replied: since(all.replied, before.replied),
+        })
+    }
+
+    /// What a row has ever counted, summed over the CPUs.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn row_traffic(&self, row: u32) -> Result<BackendTraffic, DataplaneError> {
+        let per_cpu = self.backend_traffic.get(&row, 0).map_err(failed(map::BACKEND_TRAFFIC, "read"))?;
+        let mut sum = BackendTraffic::default();
+        let add = |sum: &mut Traffic, cpu: Traffic| {
+            sum.packets = sum.packets.wrapping_add(cpu.packets);
+            sum.bytes = sum.bytes.wrapping_add(cpu.bytes);
+        };
+        for Shared(cpu) in per_cpu.iter() {
+            add(&mut sum.forwarded, cpu.forwarded);
+            add(&mut sum.replied, cpu.replied);
         }
         Ok(sum)
     }
@@ -284,6 +319,13 @@ pub(super) fn typed(directory: &Path, name: &'static str) -> Result<Map, Datapla
 
 fn array<V: Plain>(directory: &Path, name: &'static str) -> Result<Rows<V>, DataplaneError> {
     Array::try_from(typed(directory, name)?).map_err(failed(name, "open"))
+}
+
+fn per_cpu<V: Plain>(
+    directory: &Path,
+    name: &'static str,
+) -> Result<PerCpuArray<MapData, Shared<V>>, DataplaneError> {
+    PerCpuArray::try_from(typed(directory, name)?).map_err(failed(name, "open"))
 }
 
 fn hash<V: Plain>(directory: &Path, name: &'static str) -> Result<Index<V>, DataplaneError> {

@@ -62,7 +62,7 @@ impl Driver {
         let info = self.dataplane.service_info(id).ok();
         let name = |id: BackendId| spec.backends[id.0].name.clone();
         let target = view.position.active.map(name);
-        let backends = spec.backends.iter().zip(&view.backends);
+        let backends = (0..).map(BackendId).zip(&spec.backends).zip(&view.backends);
         wire::Service {
             name: spec.name.clone(),
             vip: spec.vip.to_string(),
@@ -83,7 +83,7 @@ impl Driver {
                 .map(|counters| report::service_counters(&counters))
                 .unwrap_or_default(),
             backends: backends
-                .map(|(backend, view)| wire::Backend {
+                .map(|((backend_id, backend), view)| wire::Backend {
                     name: backend.name.clone(),
                     address: backend.address.to_string(),
                     tier: backend.tier.name().to_owned(),
@@ -94,6 +94,11 @@ impl Driver {
                     hold: view.holds.iter().map(ToString::to_string).collect(),
                     rtt_us: view.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
                     stalled_rounds: view.stalled,
+                    counters: self
+                        .dataplane
+                        .backend_traffic(id, backend_id)
+                        .map(report::backend_counters)
+                        .unwrap_or_default(),
                 })
                 .collect(),
         }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fastswitch_common::abi::Counters;
+use fastswitch_common::abi::{BackendTraffic, Counters};
 use fastswitch_common::reason::{Fate, Reason};
+
+use crate::control::wire;
 
 /// Packets by name of reason; reasons never met are left out.
 #[must_use]
@@ -26,6 +28,17 @@ pub fn service_counters(counters: &Counters) -> BTreeMap<String, u64> {
     all.insert("packets".to_owned(), packets);
     all.insert("bytes".to_owned(), counters.bytes_forwarded.wrapping_add(counters.bytes_replied));
     all
+}
+
+/// What was sent on of a backend's packets.
+#[must_use]
+pub fn backend_counters(traffic: BackendTraffic) -> wire::BackendCounters {
+    wire::BackendCounters {
+        forwarded_packets: traffic.forwarded.packets,
+        forwarded_bytes: traffic.forwarded.bytes,
+        replied_packets: traffic.replied.packets,
+        replied_bytes: traffic.replied.bytes,
+    }
 }
 
 /// A moment in nanoseconds since the Unix epoch; none for 0.
