@@ -2,6 +2,8 @@
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "cli/trace.rs"]
+mod trace;
 
 use std::fs::File;
 use std::io::pipe;
@@ -21,7 +23,7 @@ use support::scene::{
 use support::terminal;
 
 fn main() -> ExitCode {
-    let trials: Vec<Trial> = vec![
+    let mut trials: Vec<Trial> = vec![
         scene("check_tells_all_errors_at_once", check_tells_all_errors_at_once),
         scene("check_looks_at_the_machine", check_looks_at_the_machine),
         scene("names_that_do_not_exist", names_that_do_not_exist),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         scene("status_watches", status_watches),
         scene("status_watches_on_a_terminal", status_watches_on_a_terminal),
     ];
+    trials.extend(trace::trials());
     run(trials)
 }
 

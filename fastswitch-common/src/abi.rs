@@ -373,7 +373,11 @@ pub mod tier {
 
 // SAFETY: repr(C), explicit padding (the const asserts below), only integers and byte arrays.
 unsafe impl Plain for Meta {}
+// SAFETY: integers.
+unsafe impl Plain for u8 {}
 // SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as `Meta`.
 unsafe impl Plain for Address {}
 // SAFETY: as above.
 unsafe impl Plain for Endpoint {}

@@ -13,3 +13,4 @@ pub mod offline;
 pub mod probe;
 pub mod runner;
 pub mod telemetry;
+pub mod trace;

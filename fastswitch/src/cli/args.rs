@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::text;
+use super::trace::Client;
 use crate::control::DEFAULT_SOCKET;
 use crate::dataplane::DEFAULT_PIN_DIR;
 use crate::telemetry::LogFormat;
@@ -65,6 +67,7 @@ pub(super) enum Command {
         config: PathBuf,
     },
     /// Show who is active, who could take over, and why not. Works without the daemon.
+    #[command(after_long_help = text::reasons())]
     Status {
         /// Only this service.
         service: Option<String>,
@@ -112,8 +115,38 @@ pub(super) enum Command {
         /// `on` or `off`.
         state: OnOff,
     },
+    /// Show, step by step, what would happen to a packet of a client, and to the answer. Works without the daemon.
+    ///
+    /// The packet is made up and given to a copy of the XDP program, which nothing is counted by. Exit code 0 if it
+    /// reaches a backend and the answer its client.
+    Trace(TraceArgs),
     /// Take the program off every interface; remove every pin and every VIP that the daemon assigned.
     Detach,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TraceArgs {
+    /// The service.
+    pub(super) service: String,
+    /// The client: its address, and its port if it matters (IPv6: [ADDRESS]:PORT).
+    #[arg(value_name = "CLIENT[:PORT]")]
+    pub(super) client: Client,
+    /// Whether the client opens a TCP connection (syn), or goes on with the one of its port (ack).
+    #[arg(long, value_enum, default_value = "syn", value_name = "FLAG")]
+    pub(super) flags: Flags,
+    /// Interface that the packet arrives on; otherwise the one that the kernel's route to the client names.
+    #[arg(long, value_name = "INTERFACE")]
+    pub(super) from: Option<String>,
+    /// As one line of JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Of a TCP segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Flags {
+    Syn,
+    Ack,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,6 +158,6 @@ pub(super) enum OnOff {
 impl Command {
     /// Whether the output is for a program.
     pub(super) fn is_json(&self) -> bool {
-        matches!(self, Self::Status { json: true, .. })
+        matches!(self, Self::Status { json: true, .. } | Self::Trace(TraceArgs { json: true, .. }))
     }
 }

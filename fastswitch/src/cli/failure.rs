@@ -14,6 +14,8 @@ pub(super) struct Failure {
     message: String,
     reasons: Vec<String>,
     usage: bool,
+    /// Nothing is left to say.
+    said: bool,
     /// Where it is printed, instead of plainly to standard error.
     log: Option<Log>,
 }
@@ -21,12 +23,17 @@ pub(super) struct Failure {
 impl Failure {
     /// Exit code 1.
     pub(super) fn failed(error: impl fmt::Display) -> Self {
-        Self { message: error.to_string(), reasons: Vec::new(), usage: false, log: None }
+        Self { message: error.to_string(), reasons: Vec::new(), usage: false, said: false, log: None }
     }
 
     /// Exit code 2.
     pub(super) fn usage(error: impl fmt::Display) -> Self {
-        Self { message: error.to_string(), reasons: Vec::new(), usage: true, log: None }
+        Self { message: error.to_string(), reasons: Vec::new(), usage: true, said: false, log: None }
+    }
+
+    /// Exit code 1, after the answer has said everything.
+    pub(super) fn said() -> Self {
+        Self { said: true, ..Self::failed("") }
     }
 
     /// What clap says, without its advice on usage.
@@ -49,7 +56,9 @@ impl Failure {
     /// An answer other than the one hoped for.
     pub(super) fn response(response: Response) -> Self {
         match response {
-            Response::Refused { message, reasons } => Self { message, reasons, usage: false, log: None },
+            Response::Refused { message, reasons } => {
+                Self { message, reasons, usage: false, said: false, log: None }
+            }
             Response::Invalid { message } => Self::usage(message),
             Response::Done { message } => Self::failed(format!("unexpected answer: {message}")),
             Response::Status(_) => Self::failed("unexpected answer: a status"),
@@ -65,6 +74,9 @@ impl Failure {
     }
 
     pub(super) fn print(&self, json: bool) {
+        if self.said {
+            return;
+        }
         let text = if json {
             serde_json::json!({ "error": self.message, "reasons": self.reasons }).to_string()
         } else {

@@ -4,6 +4,8 @@ mod args;
 mod check;
 mod failure;
 mod table;
+mod text;
+mod trace;
 mod watch;
 
 use std::io::Write;
@@ -79,6 +81,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
             let on = *state == args::OnOff::On;
             steer(places, &Request::Maint { service: service.clone(), backend: backend.clone(), on })
         }
+        Command::Trace(args) => trace::trace(places, args),
         Command::Detach => detach(places),
     }
 }
@@ -105,6 +108,28 @@ fn steer(places: &Places, request: &Request) -> Result<(), Failure> {
 fn status(places: &Places, request: &Request) -> Result<Status, Failure> {
     match ask(places, request)? {
         Response::Status(status) => Ok(status),
+        other => Err(Failure::response(other)),
+    }
+}
+
+/// The status of one service, for a command that only reads: a daemon that does not answer is no hindrance.
+fn status_of_one(places: &Places, service: &str) -> Result<Status, Failure> {
+    let request = Request::Status { service: Some(service.to_owned()) };
+    let (response, silent) = match control::ask(&places.socket, &request) {
+        Ok(response) => (response, None),
+        Err(error @ ClientError::Forbidden(_)) => return Err(Failure::failed(error)),
+        Err(error) => {
+            let response = offline::carry_out(&places.pin_dir, &request).map_err(Failure::failed)?;
+            (response, matches!(error, ClientError::Silent { .. }).then_some(error))
+        }
+    };
+    match response {
+        Response::Status(mut status) => {
+            if let Some(error) = silent {
+                status.warnings = vec![error.to_string()];
+            }
+            Ok(status)
+        }
         other => Err(Failure::response(other)),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::text::endpoint;
 use crate::control::wire::{Backend, BackendCounters, Daemon, Service, Status};
 
 const HEADER: [&str; 7] = ["", "BACKEND", "ADDRESS", "TIER", "ROLE", "HEALTH", "RTT"];
@@ -57,12 +58,6 @@ fn describe(text: &mut String, service: &Service) {
     for backend in service.backends.iter().filter(|backend| backend.counters != BackendCounters::default()) {
         let _ = writeln!(text, "  {}", traffic(backend));
     }
-}
-
-/// VIP and port, the VIP in brackets if it has colons itself.
-fn endpoint(service: &Service) -> String {
-    let (vip, port) = (&service.vip, service.port);
-    if vip.contains(':') { format!("[{vip}]:{port}") } else { format!("{vip}:{port}") }
 }
 
 fn table(text: &mut String, service: &Service) {

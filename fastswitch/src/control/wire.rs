@@ -1,5 +1,7 @@
 //! What goes over the control socket, and what `--json` prints. Extended, never broken: others script against it.
 
+pub mod trace;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -91,10 +93,22 @@ impl Invalid {
     pub fn no_such<'a>(kind: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
         const SHOWN: usize = 10;
         let names: Vec<&str> = names.collect();
+        let meant = meant(name, &names).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
         let more = if names.len() > SHOWN { ", .." } else { "" };
         let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-        Self(format!("there is no {kind} `{name}`; there is {shown}{more}"))
+        Self(format!("there is no {kind} `{name}`; {meant}there is {shown}{more}"))
     }
+}
+
+/// The one of `names` that `name` is most likely a misspelling of.
+fn meant<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    // As long as a name that is kept; the comparison takes time by length.
+    let name: String = name.chars().take(48).collect();
+    let allowed = (name.chars().count() / 3).max(1);
+    let near = names.iter().map(|known| (strsim::osa_distance(&name, known), *known));
+    near.filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
 }
 
 impl From<Invalid> for Response {

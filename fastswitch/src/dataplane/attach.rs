@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use aya::maps::ProgramArray;
+use aya::maps::{MapData, ProgramArray};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{ProgramError, ProgramInfo, Xdp, loaded_programs};
@@ -60,7 +60,8 @@ impl Program {
         for name in program::NAMES.into_iter().chain([PROGRAM]) {
             xdp(&mut ebpf, name)?.load().map_err(|error| load_failed(&error))?;
         }
-        link_parts(&mut ebpf)?;
+        // The pin keeps them.
+        drop(link_parts(&mut ebpf)?);
         if packet_log.is_some() {
             packet_log::follow(&mut ebpf);
         }
@@ -156,7 +157,7 @@ pub(super) fn await_end(programs: &BTreeSet<u32>) {
 }
 
 /// The link pinned for an interface, and the id of the program it carries.
-fn existing_link(pin: &Path) -> Result<Option<(FdLink, u32)>, DataplaneError> {
+pub(super) fn existing_link(pin: &Path) -> Result<Option<(FdLink, u32)>, DataplaneError> {
     if !pin.exists() {
         return Ok(None);
     }
@@ -170,7 +171,7 @@ pub(super) fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
     Ok(entries(directory)?.into_iter().filter(|pin| is_link(pin)).collect())
 }
 
-fn link_path(directory: &Path, interface: &str) -> PathBuf {
+pub(super) fn link_path(directory: &Path, interface: &str) -> PathBuf {
     // bpffs allows no dots in names, VLAN devices have one.
     directory.join(format!("{LINK_PREFIX}{}", interface.replace('.', ":")))
 }
@@ -182,8 +183,8 @@ pub(super) fn remove(pin: &Path) -> Result<(), DataplaneError> {
 
 /// Puts the parts that the entry point jumps to where it finds them. The entry point of an earlier daemon, which is still
 /// on the interfaces, finds them too: of one [`fastswitch_common::abi::ABI`], they do the same.
-fn link_parts(ebpf: &mut Ebpf) -> Result<(), DataplaneError> {
-    // Taken, for the programs are in the same object; the pin keeps it.
+pub(super) fn link_parts(ebpf: &mut Ebpf) -> Result<ProgramArray<MapData>, DataplaneError> {
+    // Taken, for the programs are in the same object. Given back: who has it, or its pin, keeps the parts.
     let map = ebpf.take_map(map::PROGRAMS).ok_or_else(|| DataplaneError::Load {
         detail: format!("the object has no map `{}`", map::PROGRAMS),
     })?;
@@ -192,17 +193,17 @@ fn link_parts(ebpf: &mut Ebpf) -> Result<(), DataplaneError> {
         let part = xdp(ebpf, name)?.fd().map_err(|error| load_failed(&error))?;
         parts.set(index, part, 0).map_err(|error| load_failed(&error))?;
     }
-    Ok(())
+    Ok(parts)
 }
 
-fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {
+pub(super) fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, DataplaneError> {
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| DataplaneError::Load { detail: format!("the object has no program `{name}`") })?;
     program.try_into().map_err(|error: ProgramError| load_failed(&error))
 }
 
-fn load_failed(error: &dyn std::error::Error) -> DataplaneError {
+pub(super) fn load_failed(error: &dyn std::error::Error) -> DataplaneError {
     let detail = chain(error);
     // Without privilege the kernel says EPERM; EACCES ("Permission denied") is the verifier's answer.
     if detail.contains("Operation not permitted") {

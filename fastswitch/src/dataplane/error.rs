@@ -81,6 +81,24 @@ pub enum DataplaneError {
         /// The directory.
         path: PathBuf,
     },
+    /// The program on an interface is not the one that is built into this command.
+    #[error(
+        "the program on {interface} is another one than this command's: fastswitch {loaded} loaded it, this is {own}{}; restart the daemon with this fastswitch (traffic goes on meanwhile), or run the command of the one that is loaded", if .loaded == .own { " of another build" } else { "" }
+    )]
+    OtherProgram {
+        /// The interface.
+        interface: String,
+        /// Version of the daemon that loaded it.
+        loaded: String,
+        /// Version of this command.
+        own: String,
+    },
+    /// A packet could not be given to the program.
+    #[error("cannot give a packet to the program: {detail}")]
+    Run {
+        /// The library's words.
+        detail: String,
+    },
     /// A map operation failed.
     #[error("map {map}: cannot {what}: {detail}")]
     Map {

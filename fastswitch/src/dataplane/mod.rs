@@ -14,6 +14,7 @@ mod packet_log;
 mod pinned;
 mod pins;
 mod plan;
+mod replica;
 mod tables;
 mod version;
 mod words;
@@ -38,6 +39,7 @@ pub use pinned::{Pinned, PinnedBackend, PinnedService};
 pub use pins::DEFAULT_PIN_DIR;
 use plan::Plan;
 pub use plan::{Adopted, text};
+pub use replica::{Outcome, Replica};
 use tables::Tables;
 
 /// An interface to attach to.

@@ -1,18 +1,19 @@
 //! The pinned maps without a daemon, for the command line: to read, or, under the lock, to steer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use fastswitch_common::abi::{
-    self, Backend, BackendInfo, BackendTraffic, Counters, MAX_BACKENDS, NO_SERVICE, ServiceInfo,
+    self, Backend, BackendInfo, BackendTraffic, Counters, Hop, MAX_BACKENDS, NO_SERVICE, ServiceInfo, map,
 };
+use fastswitch_common::address::Address;
 use fastswitch_common::word::SwitchWord;
 
 use super::error::DataplaneError;
 use super::lock::Lock;
 use super::pins;
 use super::plan::mode_of;
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use crate::machine::spec::Mode;
 
 /// The pinned maps of one directory.
@@ -50,6 +51,11 @@ impl PinnedService {
     #[must_use]
     pub fn vip(&self) -> SocketAddr {
         self.info.endpoint.socket()
+    }
+
+    /// Where it is in the arrays by service.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
     }
 
     /// How packets get to its backends.
@@ -113,6 +119,14 @@ impl Pinned {
     /// The directory cannot be read.
     pub fn interfaces(&self) -> Result<Vec<String>, DataplaneError> {
         pins::interfaces(&self.directory)
+    }
+
+    /// The way that a client's packets came last, as the program remembers it.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn way_of_client(&self, client: IpAddr) -> Result<Option<Hop>, DataplaneError> {
+        tables::remembered(&self.directory, map::CLIENTS, Address::from(client))
     }
 
     /// A service's counters, summed over the CPUs.

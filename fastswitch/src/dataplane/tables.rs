@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use aya::Pod;
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use fastswitch_common::abi::{
     Backend, BackendInfo, BackendTraffic, Counters, Endpoint, MAX_BACKENDS, MAX_SERVICES, Meta, Origin,
     Plain, Port, Service, ServiceInfo, Traffic, map,
@@ -307,6 +307,24 @@ pub(super) fn noted_vips(directory: &Path) -> Result<BTreeSet<IpAddr>, Dataplane
         }
     }
     Ok(vips)
+}
+
+/// What the program has noted under `key` in one of its tables.
+///
+/// # Errors
+/// The system's.
+pub(super) fn remembered<K: Plain, V: Plain>(
+    directory: &Path,
+    name: &'static str,
+    key: K,
+) -> Result<Option<V>, DataplaneError> {
+    let table: HashMap<MapData, Shared<K>, Shared<V>> =
+        HashMap::try_from(typed(directory, name)?).map_err(failed(name, "open"))?;
+    match table.get(&Shared(key), 0) {
+        Ok(Shared(value)) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(error) => Err(failed(name, "read")(error)),
+    }
 }
 
 pub(super) fn pinned(directory: &Path, name: &'static str) -> Result<MapData, DataplaneError> {

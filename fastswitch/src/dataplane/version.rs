@@ -15,8 +15,10 @@ pub(super) fn describe([major, minor, patch, _]: [u8; 4]) -> String {
 
 /// A decimal number; one that does not fit does not compile.
 const fn number(digits: &str) -> u8 {
-    match u8::from_str_radix(digits, 10) {
+    let number = u8::from_str_radix(digits, 10);
+    assert!(number.is_ok(), "a part of the version is no number below 256");
+    match number {
         Ok(number) => number,
-        Err(_) => panic!("a part of the version is no number below 256"),
+        Err(_) => 0,
     }
 }

@@ -28,7 +28,7 @@ pub use family::Family;
 pub use forwarding::{forwarding, forwarding_sysctl};
 pub use interface::{Interface, Xdp, XdpMode, vip_interface};
 pub use local_ports::unused_ports;
-pub use next_hop::NextHop;
+pub use next_hop::{NextHop, Way};
 pub use watch::Watch;
 
 use std::fmt;

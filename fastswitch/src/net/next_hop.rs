@@ -26,11 +26,13 @@ pub struct NextHop {
     pub mac: Mac,
 }
 
-/// A route's answer: the interface, and the address (the destination's or a router's) to resolve on it.
+/// A route's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Way {
-    ifindex: u32,
-    address: IpAddr,
+pub struct Way {
+    /// The interface it leaves by.
+    pub ifindex: u32,
+    /// The address to resolve there: the destination's own or a router's.
+    pub address: IpAddr,
 }
 
 /// A route's whole answer.
@@ -120,7 +122,12 @@ impl Net {
             .await
     }
 
-    async fn way(&self, to: IpAddr) -> Result<Option<Way>, NetError> {
+    /// The kernel's route toward `to`, as a packet of the gateway itself would take it. None as with
+    /// [`Self::next_hop`], but for neighbours that are not resolved.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn way(&self, to: IpAddr) -> Result<Option<Way>, NetError> {
         Ok(self.route(to).await?.map(|route| route.way))
     }
 

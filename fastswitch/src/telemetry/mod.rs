@@ -5,6 +5,7 @@
 
 pub mod events;
 mod outlet;
+pub mod reasons;
 pub mod report;
 
 use std::io::{self, IsTerminal as _, Write as _};

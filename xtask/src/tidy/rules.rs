@@ -66,14 +66,14 @@ pub(super) const USES: &[Uses] = &[
 ];
 
 pub(super) const USED_BY: &[UsedBy] = &[
-    module("net", &["engine"]),
+    module("net", &["engine", "trace"]),
     module("probe", &["engine"]),
     module("runner", &["engine"]),
     UsedBy {
         name: "dataplane",
         kind: Kind::Module,
-        only: &["engine", "offline", "cli"],
-        why: "the maps have one writer: the engine, or a command while there is none",
+        only: &["engine", "offline", "cli", "trace"],
+        why: "the maps have one writer: the engine, or a command while there is none; `trace` only reads",
     },
     package("aya", &["dataplane"], "only the data plane loads programs and writes maps"),
     package("aya_log", &["dataplane"], "only the data plane loads programs and writes maps"),
