@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use xtask::lab::{Backend, Host, Lab, VIP, vip};
+use xtask::lab::{Backend, CLIENT, Host, Lab, VIP, vip};
 use xtask::shell;
 
 use support::said::{done, refused, say, wrong};
@@ -188,6 +188,13 @@ fn status_as_json(lab: &Lab) -> anyhow::Result<()> {
         ensure!(service["reason"].is_string(), "{service}");
         let udp = &status["services"][1]["counters"];
         ensure!(udp["packets"] == 2 && udp["bytes"].as_u64() > Some(0) && udp["forwarded"] == 1, "{udp}");
+        let bytes = udp["bytes"].as_u64().map(|bytes| bytes / 2);
+        let expected = json!({
+            "forwarded_packets": 1, "forwarded_bytes": bytes, "replied_packets": 1, "replied_bytes": bytes,
+        });
+        ensure!(status["services"][1]["backends"][0]["counters"] == expected, "{status}");
+        let none = &status["services"][1]["backends"][1]["counters"];
+        ensure!(none["forwarded_packets"] == 0 && none["replied_bytes"] == 0, "{status}");
         ensure!(list(&service["backends"]).len() == 3, "{service}");
         for (backend, (tier, role)) in
             list(&service["backends"]).iter().zip([("hot", "active"), ("hot", "standby"), ("cold", "cold")])
@@ -295,6 +302,9 @@ fn a_daemon_that_does_not_answer(lab: &Lab) -> anyhow::Result<()> {
     lab.signal_daemon(nix::sys::signal::Signal::SIGSTOP)?;
     let said = refused(lab, &["status"])?;
     ensure!(said.contains(&lab.socket().display().to_string()) && said.contains("does not answer"), "{said}");
+    // What only reads needs no daemon.
+    let said = done(lab, &["trace", "asr", &CLIENT.to_string()])?;
+    ensure!(said.contains("NO DAEMON") && said.contains("nothing within 10 s"), "{said}");
     lab.signal_daemon(nix::sys::signal::Signal::SIGCONT)?;
     done(lab, &["status"])?;
     Ok(())

@@ -2,14 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use xtask::lab::{Backend, Lab, PORT, VIP, vip};
 
+use crate::support::said::done;
 use crate::support::scene::{
-    configure, connect, datagrams_come_back, gateway_has, keep_tcp, list, scene, service, start_daemon,
-    wait_active, whoami,
+    backend, configure, connect, counter, datagrams_come_back, gateway_has, keep_tcp, list, scene, service,
+    start_daemon, wait_active, whoami,
 };
 use crate::support::stream::Stream;
 
@@ -20,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         scene("backends_come_go_and_change_places", backends_come_go_and_change_places),
         scene("an_active_backend_that_is_removed_is_replaced", an_active_backend_that_is_removed_is_replaced),
+        scene("a_backend_that_comes_back_is_counted_anew", a_backend_that_comes_back_is_counted_anew),
         scene("services_come_and_go", services_come_and_go),
         scene("a_vip_moves", a_vip_moves),
     ]
@@ -81,6 +83,30 @@ fn an_active_backend_that_is_removed_is_replaced(lab: &Lab) -> anyhow::Result<()
     ensure!(state["reason"] == "the one before left the configuration", "{state}");
     ensure!(whoami(lab, vip())? == "standby");
     datagrams.nothing_lost()
+}
+
+/// Whatever its row has counted before.
+fn a_backend_that_comes_back_is_counted_anew(lab: &Lab) -> anyhow::Result<()> {
+    let forwarded = |of: Backend| {
+        let state = backend(lab, "asr-udp", of)?;
+        state["counters"]["forwarded_packets"].as_u64().with_context(|| format!("no counter in {state}"))
+    };
+    restart_with(lab, &[0, 1])?;
+    datagrams_come_back(lab, vip(), &[1, 2, 3])?;
+    ensure!(forwarded(Backend::Primary)? == 3);
+    restart_with(lab, &[0, 1])?;
+    ensure!(forwarded(Backend::Primary)? == 3, "a restart changes nothing");
+    restart_with(lab, &[1])?;
+    datagrams_come_back(lab, vip(), &[1, 2])?;
+    restart_with(lab, &[1, 0])?;
+    ensure!(forwarded(Backend::Primary)? == 0 && forwarded(Backend::Standby)? == 2);
+    ensure!(counter(lab, "asr-udp", "forwarded")? == 5, "the service goes on");
+    for service in ["asr", "asr-udp"] {
+        done(lab, &["switch", service, "primary"])?;
+    }
+    datagrams_come_back(lab, vip(), &[1])?;
+    ensure!(forwarded(Backend::Primary)? == 1);
+    Ok(())
 }
 
 fn services_come_and_go(lab: &Lab) -> anyhow::Result<()> {
