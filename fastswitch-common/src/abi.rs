@@ -3,7 +3,13 @@
 //!
 //! A change of any shape changes [`LAYOUT`]; the test `layout_belongs_to_abi` then asks for a new [`ABI`].
 
+mod info;
+mod traffic;
+
 use core::net::SocketAddr;
+
+pub use info::{BackendInfo, ServiceInfo, cause, tier};
+pub use traffic::{BackendTraffic, Traffic, Verdict, WATCHED};
 
 use crate::{
     address::Address,
@@ -104,10 +110,6 @@ pub mod map {
     /// Not pinned.
     pub const VERDICT: &str = "VERDICT";
 }
-
-/// Name of the program's global number that is 1 in a copy which is loaded to be watched. In the one that is on
-/// interfaces it is 0, a constant to the kernel's verifier, which removes what it would switch on.
-pub const WATCHED: &str = "WATCHED";
 
 /// Parts of the program that its entry point jumps to.
 pub mod program {
@@ -267,110 +269,6 @@ pub struct Counters {
     pub packets: [u64; REASONS],
 }
 
-/// What was sent on of a backend's packets on one CPU, by direction.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct BackendTraffic {
-    /// To the backend.
-    pub forwarded: Traffic,
-    /// From the backend, to clients. In mode `dsr` backends cannot be told apart, and nothing is counted here.
-    pub replied: Traffic,
-}
-
-/// Packets, and their bytes.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Traffic {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes as sent on, Ethernet header included.
-    pub bytes: u64,
-}
-
-/// What became of a packet, for whoever watches.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Verdict {
-    /// Slot of the service, or [`NO_SERVICE`].
-    pub slot: u32,
-    /// Row of the backend that it is for or from, or [`NO_ROW`].
-    pub row: u32,
-    /// Number of the [`crate::reason::Reason`].
-    pub reason: u32,
-    /// Index of the interface that it leaves by; 0: by none.
-    pub egress: u32,
-}
-
-/// What people and a later daemon need to know about a service.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ServiceInfo {
-    /// Name, UTF-8, zero-filled.
-    pub name: [u8; NAME_LEN],
-    /// The VIP endpoint.
-    pub endpoint: Endpoint,
-    /// Zero.
-    pub _pad: [u8; 4],
-    /// When the active backend became active, in nanoseconds since the Unix epoch.
-    pub since: u64,
-    /// Until when automation is frozen, in nanoseconds since the Unix epoch; 0: not, `u64::MAX`: until told.
-    pub frozen_until: u64,
-    /// Interface on which the daemon put the VIP; 0: it did not.
-    pub vip_ifindex: u32,
-    /// 1 if the slot is in use.
-    pub used: u8,
-    /// Why the active backend is active: a [`cause`].
-    pub cause: u8,
-    /// A [`mode`].
-    pub mode: u8,
-    /// Zero.
-    pub _reserved: u8,
-}
-
-/// Values of [`ServiceInfo::cause`].
-pub mod cause {
-    /// First in the configuration, taken at the first start.
-    pub const INITIAL: u8 = 0;
-    /// The one before failed.
-    pub const FAILOVER: u8 = 1;
-    /// Return to a preferred backend.
-    pub const FAILBACK: u8 = 2;
-    /// An operator's switch.
-    pub const OPERATOR: u8 = 3;
-    /// An operator put the one before into maintenance.
-    pub const MAINTENANCE: u8 = 4;
-    /// The one before left the configuration.
-    pub const RECONFIGURED: u8 = 5;
-    /// An operator's switch to a backend that was not eligible.
-    pub const FORCED: u8 = 6;
-}
-
-/// What people and a later daemon need to know about a backend.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BackendInfo {
-    /// Name, UTF-8, zero-filled.
-    pub name: [u8; NAME_LEN],
-    /// 1 if an operator put it into maintenance.
-    pub maintenance: u8,
-    /// A [`tier`].
-    pub tier: u8,
-    /// Zero.
-    pub _pad: [u8; 6],
-    /// What the row had counted, over all CPUs, when it became this backend's.
-    pub before: BackendTraffic,
-}
-
-/// Values of [`BackendInfo::tier`].
-pub mod tier {
-    /// Runs and serves at once.
-    pub const HOT: u8 = 0;
-    /// Runs, needs a start action to serve.
-    pub const WARM: u8 = 1;
-    /// Does not run.
-    pub const COLD: u8 = 2;
-}
-
 // SAFETY: repr(C), explicit padding (the const asserts below), only integers and byte arrays.
 unsafe impl Plain for Meta {}
 // SAFETY: integers.
@@ -395,14 +293,6 @@ unsafe impl Plain for Flow {}
 unsafe impl Plain for Hop {}
 // SAFETY: as above.
 unsafe impl Plain for Counters {}
-// SAFETY: as above.
-unsafe impl Plain for BackendTraffic {}
-// SAFETY: as above.
-unsafe impl Plain for Verdict {}
-// SAFETY: as above.
-unsafe impl Plain for ServiceInfo {}
-// SAFETY: as above.
-unsafe impl Plain for BackendInfo {}
 
 const fn size<T>() -> u16 {
     let size = core::mem::size_of::<T>();
@@ -442,10 +332,6 @@ const _: () = {
     assert!(size::<Port>() == 12);
     assert!(size::<Flow>() == 40);
     assert!(size::<Hop>() == 16);
-    assert!(size::<ServiceInfo>() == NAME_LEN as u16 + 48);
-    assert!(size::<BackendTraffic>() == 32);
-    assert!(size::<Verdict>() == 16);
-    assert!(size::<BackendInfo>() == NAME_LEN as u16 + 40);
 };
 
 impl Meta {

@@ -13,12 +13,12 @@ use aya::{Ebpf, EbpfLoader};
 use fastswitch_common::abi::{ABI, map};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use xtask::lab::{Backend, CLIENT, Host, Lab, VIP, add_ipv6, vip};
+use xtask::lab::{Backend, CLIENT, GATEWAY_CLIENTS, Host, Lab, VIP, add_ipv6, vip};
 
 use crate::support::said::{Said, done, refused, say, wrong};
 use crate::support::scene::{
-    configure, counter, datagrams_come_back, keep_backends, keep_tcp, list, scene, start_daemon, wait_active,
-    wait_outage, whoami,
+    configure, counter, datagrams_come_back, keep_backends, keep_tcp, list, ping_at, scene, start_daemon,
+    wait_active, wait_outage, whoami,
 };
 
 const CLIENT6: &str = "fd77:1::10";
@@ -35,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         scene("trace_without_a_way_back", without_a_way_back),
         scene("trace_over_ipv6", over_ipv6),
         scene("trace_in_mode_dsr", in_mode_dsr),
+        scene("trace_in_mode_full_nat", in_mode_full_nat),
         scene("trace_of_a_client_beside_the_backends", beside_the_backends),
         scene("trace_that_makes_no_sense", makes_no_sense),
         scene("trace_of_another_program", of_another_program),
@@ -138,6 +139,9 @@ struct Snapshot {
     learned: usize,
     /// Connections opened during a drain.
     opened: usize,
+    /// Of mode `full_nat`.
+    flows: usize,
+    attempts: usize,
     pins: Vec<OsString>,
 }
 
@@ -150,7 +154,9 @@ fn snapshot(lab: &Lab) -> anyhow::Result<Snapshot> {
     pins.sort();
     let learned = entries::<16, 16>(&directory.join(map::CLIENTS))?;
     let opened = entries::<40, 4>(&directory.join(map::OPENED))?;
-    Ok(Snapshot { status: lab.status()?, learned, opened, pins })
+    let flows = entries::<40, 52>(&directory.join(map::FLOWS))?;
+    let attempts = entries::<40, 52>(&directory.join(map::ATTEMPTS))?;
+    Ok(Snapshot { status: lab.status()?, learned, opened, flows, attempts, pins })
 }
 
 /// Entries of a table with keys and values of these sizes.
@@ -319,6 +325,41 @@ fn in_mode_dsr(lab: &Lab) -> anyhow::Result<()> {
         "{reply}"
     );
     Ok(())
+}
+
+fn in_mode_full_nat(lab: &Lab) -> anyhow::Result<()> {
+    configure(lab, |config| {
+        keep_backends(config, 2);
+        keep_tcp(config);
+        config["service"][0]["mode"] = json!("full_nat");
+    })?;
+    start_daemon(lab)?;
+    // The client is a neighbour from here on, without a flow.
+    ping_at(lab, GATEWAY_CLIENTS, 1)?;
+    let before = snapshot(lab)?;
+    // In the backends' own network, where the other modes would be in trouble.
+    for client in [client(), Backend::Standby.ip().to_string()] {
+        let trace = traced(lab, 0, &["asr", &format!("{client}:20000")])?;
+        let (forward, reply) = (&trace["forward"], &trace["reply"]);
+        has(forward, &json!({ "backend": "primary", "reason": "forwarded", "egress": "eth1" }))?;
+        let leaves = json!({ "source": "10.77.2.1:20000", "destination": "10.77.2.10:7860", "ttl": 63 });
+        has(&forward["leaves"], &leaves)?;
+        has(reply, &json!({ "backend": "primary", "reason": "replied" }))?;
+        let leaves = json!({ "source": vip().to_string(), "destination": format!("{client}:20000") });
+        has(&reply["leaves"], &leaves)?;
+        ensure!(!trace["result"].as_str().is_some_and(|result| result.contains("if that")), "{trace}");
+    }
+    let unknown = traced(lab, 1, &["asr", &client(), "--flags", "ack"])?;
+    has(&unknown["forward"], &json!({ "reason": "flow_unknown", "action": "XDP_TX" }))?;
+    ensure!(unknown["forward"]["leaves"]["kind"] == "TCP RST", "{unknown}");
+    let after = snapshot(lab)?;
+    ensure!((before.flows, before.attempts) == (after.flows, after.attempts), "{before:?}, then {after:?}");
+
+    // What the program knows of this one connection counts.
+    let open = lab.within(Host::Client, || TcpStream::connect(vip()))??;
+    let port = open.local_addr()?.port();
+    let trace = traced(lab, 0, &["asr", &format!("{CLIENT}:{port}"), "--flags", "ack"])?;
+    has(&trace["forward"], &json!({ "backend": "primary", "reason": "forwarded" }))
 }
 
 /// The commonest mistake: the backends answer clients of their own network past the gateway.

@@ -2,7 +2,6 @@
 //!
 //! It shares nothing with the code of the data path: what that has made of a frame is checked here from scratch.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::control::wire::trace::Packet;
@@ -196,11 +195,8 @@ impl Read<'_> {
 
 fn flags(flags: u8) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-    let mut text = String::new();
-    for (bit, name) in NAMES.into_iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0) {
-        let _ = write!(text, "{}{name}", if text.is_empty() { "" } else { "+" });
-    }
-    text
+    let set = NAMES.into_iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0);
+    set.map(|(_, name)| name).collect::<Vec<_>>().join("+")
 }
 
 /// What a transport checksum covers of the IP header (RFC 9293, 3.1; RFC 8200, 8.1).
