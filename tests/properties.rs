@@ -7,6 +7,7 @@
 mod support {
     pub mod arbitrary;
     pub mod cases;
+    pub mod flows;
     pub mod frame;
     pub mod gateway;
     pub mod model;
@@ -15,13 +16,15 @@ mod support {
 
 use std::cell::RefCell;
 
+use fastswitch_common::{reason::Fate, word::SwitchWord};
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use support::{
     arbitrary::{config, damage, segment},
     cases::action,
+    flows::{self, Event},
     frame::{Address, Frame, icmp},
     gateway::{
-        Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, Gateway, NAMES_PRIMARY, NAMES_VIP,
+        Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, FULL, Gateway, NAMES_PRIMARY, NAMES_VIP,
         NAMES6_PRIMARY, NAMES6_VIP, NEAR_VIP, OWN_ADDRESS, OWN_ADDRESS6, PRIMARY_MAC, SHARED_VIP,
         SHARED6_VIP, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, UNRESOLVED_CLIENT, UNRESOLVED_CLIENT6, VIP, VIP6,
         WEB_PRIMARY, WEB_STANDBY, WEB_VIP, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP, from_backend, from_client,
@@ -40,6 +43,7 @@ fn main() {
             well_formed,
         ),
         privileged::trial("any bytes meet the fate that the model says", any_bytes),
+        privileged::trial("any conversation goes by the flows that the model says", conversations),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -78,8 +82,64 @@ fn any_bytes() {
     });
 }
 
+fn conversations() {
+    Gateway::run(|gateway| {
+        let gateway = RefCell::new(gateway);
+        // Each is twenty packets.
+        let mut config = config(REGRESSIONS);
+        config.cases = config.cases.div_ceil(20);
+        check_by(config, &flows::conversation(), |events| {
+            let (mut gateway, mut model) = (gateway.borrow_mut(), flows::Model::new());
+            gateway.forget_flows();
+            gateway.switch(FULL, Some(0), false);
+            for event in events {
+                let (arm, frame, expected) = match event {
+                    Event::Switch { active, drains, outage } => {
+                        model.switch(active, drains, outage);
+                        let draining = drains.then_some(1 - active);
+                        gateway.store(FULL, SwitchWord::new(Some(active), draining, outage, 1));
+                        continue;
+                    }
+                    Event::Client { port, flags, payload } => {
+                        let frame = flows::of_client(port, flags, &payload);
+                        let expected = model.client(port, &frame);
+                        (Arm::Clients, frame, expected)
+                    }
+                    Event::Backend { backend, port, flags, payload } => {
+                        let frame = flows::of_backend(backend, port, flags, &payload);
+                        let expected = model.backend(backend, port, &frame);
+                        (Arm::Backends, frame, expected)
+                    }
+                };
+                let before = gateway.counted();
+                let outcome = gateway.receive(arm, &frame.bytes());
+                prop_assert_eq!((outcome.action, outcome.bytes), (expected.action, expected.out.clone()));
+                let bytes = expected.out.len();
+                let (forwarded, replied) = match expected.reason.fate() {
+                    Fate::Forward => (bytes, 0),
+                    Fate::Reply => (0, bytes),
+                    _ => (0, 0),
+                };
+                prop_assert_eq!(
+                    gateway.counted(),
+                    before.and(expected.slot, expected.reason, forwarded, replied)
+                );
+            }
+            Ok(())
+        });
+    });
+}
+
 fn check<S: Strategy>(packets: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let outcome = TestRunner::new(config(REGRESSIONS)).run(packets, test);
+    check_by(config(REGRESSIONS), packets, test);
+}
+
+fn check_by<S: Strategy>(
+    config: ProptestConfig,
+    cases: &S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let outcome = TestRunner::new(config).run(cases, test);
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use aya::maps::HashMap;
 use fastswitch_common::{
     abi::{Backend, Endpoint, NO_ROW, NO_SERVICE, map, mode, on_outage, protocol, row},
-    flow::{Source, SourceRange},
+    flow::{Direction, Source, SourceRange, Translation},
     word::NextHopWord,
 };
 
@@ -64,6 +65,18 @@ impl Gateway {
         self.full_nat_backend(FULL, 1, endpoint(FULL_STANDBY, protocol::TCP), 0, NextHopWord::UNKNOWN);
         self.full_nat_backend(FULL6, 0, endpoint(FULL6_PRIMARY, protocol::UDP), 1, primary);
         self.full_nat_backend(TIGHT, 0, endpoint(TIGHT_BACKEND, protocol::TCP), 2, near);
+    }
+
+    /// Takes every flow out of the tables.
+    pub fn forget_flows(&mut self) {
+        for name in [map::FLOWS, map::ATTEMPTS] {
+            let mut flows: HashMap<_, Shape<Direction>, Shape<Translation>> =
+                self.ebpf.map_mut(name).expect(name).try_into().expect(name);
+            let keys: Vec<_> = flows.keys().map(|key| key.expect("a key")).collect();
+            for key in keys {
+                flows.remove(&key).expect("remove");
+            }
+        }
     }
 
     fn full_nat_backend(&mut self, slot: u32, index: u8, at: Endpoint, source: u16, hop: NextHopWord) {
