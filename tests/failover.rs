@@ -2,6 +2,8 @@
 
 #[path = "failover/cold.rs"]
 mod cold;
+#[path = "failover/connections.rs"]
+mod connections;
 #[path = "failover/dsr.rs"]
 mod dsr;
 #[path = "failover/failures.rs"]
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         full_nat::trials(),
         failures::trials(),
         cold::trials(),
+        connections::trials(),
         operator::trials(),
         log::trials(),
     ];

@@ -6,6 +6,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
 mod support {
     pub mod cases;
+    pub mod connections;
     pub mod frame;
     pub mod gateway;
     pub mod privileged;

@@ -7,6 +7,8 @@
 mod support {
     pub mod arbitrary;
     pub mod cases;
+    pub mod connections;
+    pub mod drains;
     pub mod flows;
     pub mod frame;
     pub mod gateway;
@@ -21,13 +23,16 @@ use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use support::{
     arbitrary::{config, damage, segment},
     cases::action,
+    connections::established,
+    drains::{Drains, Happening},
     flows::{self, Event},
-    frame::{Address, Frame, icmp},
+    frame::{Address, Body, Frame, flag, icmp, tcp},
     gateway::{
         Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, FULL, Gateway, NAMES_PRIMARY, NAMES_VIP,
         NAMES6_PRIMARY, NAMES6_VIP, NEAR_VIP, OWN_ADDRESS, OWN_ADDRESS6, PRIMARY_MAC, SHARED_VIP,
-        SHARED6_VIP, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, UNRESOLVED_CLIENT, UNRESOLVED_CLIENT6, VIP, VIP6,
-        WEB_PRIMARY, WEB_STANDBY, WEB_VIP, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP, from_backend, from_client,
+        SHARED6_VIP, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, STANDBY_MAC, UNRESOLVED_CLIENT,
+        UNRESOLVED_CLIENT6, VIP, VIP6, WEB, WEB_PRIMARY, WEB_STANDBY, WEB_VIP, WEB6_PRIMARY, WEB6_STANDBY,
+        WEB6_VIP, from_backend, from_client,
     },
     model::Model,
     privileged,
@@ -42,6 +47,7 @@ fn main() {
             "a well-formed packet is rewritten into the one built for its new addresses",
             well_formed,
         ),
+        privileged::trial("connections stay where they are, whatever is switched", connections),
         privileged::trial("any bytes meet the fate that the model says", any_bytes),
         privileged::trial("any conversation goes by the flows that the model says", conversations),
     ];
@@ -85,10 +91,7 @@ fn any_bytes() {
 fn conversations() {
     Gateway::run(|gateway| {
         let gateway = RefCell::new(gateway);
-        // Each is twenty packets.
-        let mut config = config(REGRESSIONS);
-        config.cases = config.cases.div_ceil(20);
-        check_by(config, &flows::conversation(), |events| {
+        check_by(for_stories(), &flows::conversation(), |events| {
             let (mut gateway, mut model) = (gateway.borrow_mut(), flows::Model::new());
             gateway.forget_flows();
             gateway.switch(FULL, Some(0), false);
@@ -130,8 +133,95 @@ fn conversations() {
     });
 }
 
+/// Each story has ports of its own.
+fn connections() {
+    const CLIENTS: u16 = 3;
+    Gateway::run(|gateway| {
+        let state = RefCell::new((gateway, 1000));
+        check_by(for_stories(), &vec(happening(CLIENTS), 1..40), |story| {
+            let (gateway, first_port) = &mut *state.borrow_mut();
+            *first_port += CLIENTS;
+            play(gateway, &story, *first_port)
+        });
+    });
+}
+
+fn play(gateway: &mut Gateway, story: &[Happening], first_port: u16) -> Result<(), TestCaseError> {
+    let backends = [(WEB_PRIMARY, PRIMARY_MAC), (WEB_STANDBY, STANDBY_MAC)];
+    let mut model = Drains::default();
+    gateway.switch(WEB, Some(0), false);
+    for (number, happening) in story.iter().enumerate() {
+        match happening.clone() {
+            Happening::Switch { active, draining } => {
+                gateway.store(WEB, SwitchWord::new(Some(active), draining, false, number as u32));
+                model.switch(active, draining);
+            }
+            Happening::Segment { client, flags, sequence } => {
+                let port = (CLIENT, first_port + client);
+                let frame = from_client(tcp(port, WEB_VIP, flags, b"")).with(|frame| {
+                    if let Body::Tcp { seq, .. } = &mut frame.body {
+                        *seq = sequence;
+                    }
+                });
+                let outcome = gateway.receive(Arm::Clients, &frame.bytes());
+                let (backend, mac) = backends[usize::from(model.segment(client, flags, sequence))];
+                let expected = frame.renamed_destination(backend, BACKENDS_ARM, mac);
+                prop_assert_eq!(outcome.bytes, expected.bytes(), "step {}", number);
+            }
+            Happening::Answer { backend, client, flags } => {
+                let (backend, _) = backends[usize::from(backend)];
+                let frame = from_backend(tcp(backend, (CLIENT, first_port + client), flags, b""));
+                gateway.receive(Arm::Backends, &frame.bytes());
+                model.answer(client, flags);
+            }
+        }
+    }
+    let ports = first_port..first_port + 100;
+    let mut counted: Vec<(u16, u8)> = established(gateway)
+        .into_iter()
+        .map(|(flow, row)| (flow.client.socket().port(), (row % 16) as u8))
+        .filter(|(port, _)| ports.contains(port))
+        .map(|(port, backend)| (port - first_port, backend))
+        .collect();
+    counted.sort_unstable();
+    prop_assert_eq!(counted, model.counted());
+    Ok(())
+}
+
+fn happening(clients: u16) -> impl Strategy<Value = Happening> {
+    let flags = prop_oneof![
+        3 => Just(flag::SYN),
+        4 => Just(flag::ACK),
+        2 => Just(flag::FIN | flag::ACK),
+        1 => Just(flag::RST),
+        1 => any::<u8>(),
+    ];
+    // Two SYNs that are to be told apart, what follows the one or the other, and guesses.
+    let sequence = prop_oneof![
+        8 => (0_u32..2, prop_oneof![Just(0_u32), Just(1), Just(2), Just(0x1_0000), Just(0x1_0001)])
+            .prop_map(|(syn, offset)| (syn * 0x4000_0000).wrapping_sub(1).wrapping_add(offset)),
+        1 => any::<u32>(),
+    ];
+    let segment = (0..clients, flags.clone(), sequence)
+        .prop_map(|(client, flags, sequence)| Happening::Segment { client, flags, sequence });
+    let answer = (0_u8..2, 0..clients, flags).prop_map(|(backend, client, flags)| Happening::Answer {
+        backend,
+        client,
+        flags,
+    });
+    let switch = (0_u8..2, any::<bool>())
+        .prop_map(|(active, drains)| Happening::Switch { active, draining: drains.then_some(1 - active) });
+    prop_oneof![8 => segment, 2 => answer, 2 => switch]
+}
+
 fn check<S: Strategy>(packets: &S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     check_by(config(REGRESSIONS), packets, test);
+}
+
+/// Each story is twenty packets or so.
+fn for_stories() -> ProptestConfig {
+    let config = config(REGRESSIONS);
+    ProptestConfig { cases: config.cases.div_ceil(20), ..config }
 }
 
 fn check_by<S: Strategy>(

@@ -13,6 +13,7 @@ pub use traffic::{BackendTraffic, Traffic, Verdict, WATCHED};
 
 use crate::{
     address::Address,
+    connection::Connection,
     flow::{Direction, MAX_SOURCES, Source, SourceRange, Translation},
     packet::Macs,
     reason::REASONS,
@@ -31,6 +32,8 @@ pub const MAX_BACKENDS: u32 = 16;
 pub const MAX_PORTS: u32 = 64;
 /// Clients, and direct flows, that the program remembers; when full, the one unused for longest goes.
 pub const CLIENTS_KEPT: u32 = 1 << 16;
+/// Established connections that the program remembers; when full, the one looked up least recently goes.
+pub const CONNECTIONS_KEPT: u32 = 1 << 17;
 /// Bytes kept of a name.
 pub const NAME_LEN: usize = 48;
 /// Slot of the counters of packets that belong to no service.
@@ -65,9 +68,15 @@ pub mod map {
     pub const DIRECT: &str = "DIRECT";
     /// Array like `BACKENDS`: non-zero once a direct flow was seen. Kernel writes.
     pub const DIRECT_SEEN: &str = "DIRECT_SEEN";
-    /// LRU hash from [`super::Flow`] (with the VIP's endpoint) to the epoch in which it was opened, kept for connections
-    /// opened while another backend drains. Kernel writes.
-    pub const OPENED: &str = "OPENED";
+    /// LRU hash from [`super::Flow`] (with the VIP's endpoint) to [`crate::connection::Connection`]: TCP connections that a SYN has
+    /// begun and no further segment has confirmed, that are over, or that nothing is known of but that they are there.
+    /// They are not counted. Kernel writes.
+    pub const HALF_OPEN: &str = "HALF_OPEN";
+    /// The same of established connections, which are counted. Kernel writes; the daemon takes out what has expired.
+    pub const CONNECTIONS: &str = "CONNECTIONS";
+    /// Memory-mapped array of [`crate::mark::BUCKETS`] words: the flows that are to be looked up, see [`crate::mark`].
+    /// Kernel and daemon write; hints, of which each may lose some.
+    pub const MARKS: &str = "MARKS";
     /// LRU hash from client [`crate::address::Address`] to [`super::Hop`], learned from its own packets. Kernel writes.
     pub const CLIENTS: &str = "CLIENTS";
     /// Hash from [`crate::flow::Direction`] to [`crate::flow::Translation`], sized by the configuration. Kernel writes, and the
@@ -86,7 +95,7 @@ pub mod map {
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them that are pinned.
-    pub const ALL: [&str; 18] = [
+    pub const ALL: [&str; 20] = [
         META,
         PROGRAMS,
         SERVICES,
@@ -96,7 +105,9 @@ pub mod map {
         PORTS,
         DIRECT,
         DIRECT_SEEN,
-        OPENED,
+        HALF_OPEN,
+        CONNECTIONS,
+        MARKS,
         CLIENTS,
         FLOWS,
         ATTEMPTS,
@@ -308,6 +319,7 @@ pub const LAYOUT: [u16; 18] = [
     size::<Backend>(),
     size::<Port>(),
     size::<Flow>(),
+    size::<Connection>(),
     size::<Hop>(),
     size::<Counters>(),
     size::<BackendTraffic>(),
@@ -319,7 +331,6 @@ pub const LAYOUT: [u16; 18] = [
     MAX_SERVICES as u16,
     MAX_BACKENDS as u16,
     MAX_SOURCES as u16,
-    0,
 ];
 
 const _: () = {
@@ -426,7 +437,7 @@ mod tests {
         let counters = 8 * (REASONS as u16 + 2);
         assert_eq!(
             (ABI, LAYOUT),
-            (3, [20, 8, 28, 32, 12, 40, 16, counters, 32, 96, 88, 40, 52, 24, 2048, 16, 256, 0])
+            (3, [20, 8, 28, 32, 12, 40, 24, 16, counters, 32, 104, 88, 40, 52, 24, 2048, 16, 256])
         );
         assert_eq!(REASONS, 64);
     }

@@ -33,6 +33,7 @@ pub(crate) const ADDRESSES_V6: usize = 8;
 const FRAGMENT: u16 = 0x3fff;
 /// Where data offset and flags are in a TCP header.
 const TCP_FLAGS: usize = 12;
+const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
@@ -76,6 +77,19 @@ pub struct Segment {
     pub tos: u8,
     /// Whether it may start something: a UDP datagram, or a TCP segment with SYN and neither ACK nor RST.
     pub opens: bool,
+    /// Whether it is a TCP segment with FIN or RST.
+    pub ends: bool,
+}
+
+/// What a TCP segment does to its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Control {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// Whether it has FIN: its sender sends no more.
+    pub fin: bool,
+    /// Whether it has RST: the connection is over.
+    pub rst: bool,
 }
 
 /// An echo request.
@@ -104,6 +118,13 @@ struct Body {
 struct Ports {
     source: [u8; 2],
     destination: [u8; 2],
+}
+
+/// What the beginning of a TCP or UDP header says.
+struct Start {
+    ports: Ports,
+    opens: bool,
+    ends: bool,
 }
 
 /// Reads the headers of `packet`.
@@ -162,7 +183,7 @@ pub fn ipv4(packet: &Packet<'_>) -> Result<Content, Reason> {
     if body.protocol == protocol::ICMP {
         return echo(packet, &body, Family::V4, from, to);
     }
-    let (ports, opens) = transport(packet, &body)?;
+    let Start { ports, opens, ends } = transport(packet, &body)?;
     Ok(Content::Segment(Segment {
         family: Family::V4,
         source: Endpoint::from_wire(from, ports.source, body.protocol),
@@ -172,6 +193,7 @@ pub fn ipv4(packet: &Packet<'_>) -> Result<Content, Reason> {
         ttl: ip.ttl,
         tos: ip.tos,
         opens,
+        ends,
     }))
 }
 
@@ -208,7 +230,7 @@ pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
     if body.protocol == protocol::ICMPV6 {
         return echo(packet, &body, Family::V6, from, to);
     }
-    let (ports, opens) = transport(packet, &body)?;
+    let Start { ports, opens, ends } = transport(packet, &body)?;
     Ok(Content::Segment(Segment {
         family: Family::V6,
         source: Endpoint::from_wire(from, ports.source, body.protocol),
@@ -219,12 +241,13 @@ pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
         ttl: ip.hop_limit,
         tos: ip.vcf[0] << 4 | ip.vcf[1] >> 4,
         opens,
+        ends,
     }))
 }
 
-/// Ports of a TCP segment or UDP datagram, and whether it may start something.
+/// Ports of a TCP segment or UDP datagram, and whether it may start or end something.
 #[inline(always)]
-fn transport(packet: &Packet<'_>, body: &Body) -> Result<(Ports, bool), Reason> {
+fn transport(packet: &Packet<'_>, body: &Body) -> Result<Start, Reason> {
     if !matches!(body.protocol, protocol::TCP | protocol::UDP) {
         return Err(Reason::NotOurs);
     }
@@ -232,17 +255,28 @@ fn transport(packet: &Packet<'_>, body: &Body) -> Result<(Ports, bool), Reason> 
     // does not follow.
     let start = packet.get::<UdpHdr>(body.header).ok_or(Reason::Malformed)?;
     let ports = Ports { source: start.src, destination: start.dst };
-    let (least, len, opens) = if body.protocol == protocol::TCP {
+    let (least, len, flags) = if body.protocol == protocol::TCP {
         packet.get::<TcpHdr>(body.header).ok_or(Reason::Malformed)?;
         let [offset, flags] = *packet.get::<[u8; 2]>(body.header + TCP_FLAGS).ok_or(Reason::Malformed)?;
-        (TcpHdr::LEN, usize::from(offset >> 4) * 4, flags & (SYN | RST | ACK) == SYN)
+        (TcpHdr::LEN, usize::from(offset >> 4) * 4, flags)
     } else {
-        (UdpHdr::LEN, usize::from(u16::from_be_bytes(start.len)), true)
+        // Each datagram may be the first.
+        (UdpHdr::LEN, usize::from(u16::from_be_bytes(start.len)), SYN)
     };
     if len < least || len > body.len {
         return Err(Reason::Malformed);
     }
-    Ok((ports, opens))
+    Ok(Start { ports, opens: flags & (SYN | RST | ACK) == SYN, ends: flags & (FIN | RST) != 0 })
+}
+
+/// What `segment`, which is TCP, does to its connection. `None` if the packet is not the one that it was read from.
+#[inline(always)]
+#[must_use]
+pub fn control(packet: &Packet<'_>, segment: &Segment) -> Option<Control> {
+    let header = usize::from(segment.header);
+    let sequence = u32::from_be_bytes(packet.get::<TcpHdr>(header)?.seq);
+    let [_, flags] = *packet.get::<[u8; 2]>(header + TCP_FLAGS)?;
+    Some(Control { sequence, fin: flags & FIN != 0, rst: flags & RST != 0 })
 }
 
 #[inline(always)]

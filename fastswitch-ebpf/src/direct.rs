@@ -8,7 +8,7 @@ use fastswitch_common::{
 };
 
 use crate::{
-    maps::{DIRECT, DIRECT_SEEN},
+    maps::{BACKENDS, DIRECT, DIRECT_SEEN},
     scratch,
 };
 
@@ -43,11 +43,15 @@ fn answers(segment: &Segment) -> bool {
     DIRECT.get_ptr(Flow { client: segment.destination, server: segment.source }).is_some()
 }
 
-/// A flow to a VIP supersedes one of the same client port to the own address of the backend in `row`.
+/// A flow to a VIP, which `segment` begins, supersedes one of the same client port to the own address of the backend in
+/// `row`.
 #[inline(always)]
-pub(crate) fn forget(flow: &Flow, row: u32) {
-    if DIRECT_SEEN.get(row).is_some_and(|seen| *seen != 0) {
+pub(crate) fn forget(segment: &Segment, row: u32) {
+    if DIRECT_SEEN.get(row).is_none_or(|seen| *seen == 0) {
+        return;
+    }
+    if let Some(backend) = BACKENDS.get(row) {
         // Nothing to forget is the usual case.
-        let _ = DIRECT.remove(flow);
+        let _ = DIRECT.remove(Flow { client: segment.source, server: backend.endpoint });
     }
 }

@@ -1,32 +1,23 @@
-//! After a planned switch: connections that were open go on with the backend before, for as long as the daemon says.
-//!
-//! A connection is remembered only if it opens meanwhile; every other one is an old one. So outside of a drain no packet
-//! is looked up, and inside it only the memory of the new connections can run out.
+//! After a planned switch: connections of the backend before go on there, for as long as the daemon says.
 
+use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{Flow, protocol},
+    abi::{self, protocol},
     parse::Segment,
-    word::SwitchWord,
 };
 
-use crate::maps::OPENED;
+use crate::connections;
 
-/// The backend for a packet of a service whose `active` backend has taken over from a draining one.
+/// The backend for a packet of the service in `slot`, whose `active` backend has taken over from a draining one.
+///
+/// A connection of which nothing is known is older than what is known, and so belongs to the draining one. One of any
+/// other backend has had its time, or its backend has failed: it goes to the active one, which ends it.
 #[inline(never)]
-pub(crate) fn backend(segment: &Segment, word: SwitchWord, active: u8, draining: u8) -> u8 {
+pub(crate) fn backend(ctx: &XdpContext, segment: &Segment, slot: u32, active: u8, draining: u8) -> u8 {
     // Datagrams belong to no connection.
     if segment.source.protocol() != protocol::TCP {
         return active;
     }
-    let flow = Flow { client: segment.source, server: segment.destination };
-    if segment.opens {
-        // Without room the connection would be taken for an old one and reset: as without a drain.
-        let _ = OPENED.insert(flow, word.epoch(), 0);
-        return active;
-    }
-    // SAFETY: an aligned number, written whole.
-    match unsafe { OPENED.get(flow) } {
-        Some(epoch) if *epoch == word.epoch() => active,
-        _ => draining,
-    }
+    let draining_row = abi::row(slot, draining);
+    if connections::row(ctx, segment, draining_row) == Some(draining_row) { draining } else { active }
 }

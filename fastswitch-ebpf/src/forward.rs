@@ -4,7 +4,7 @@ use core::ptr;
 
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{self, Backend, Flow, Hop, NO_ROW, Service},
+    abi::{self, Backend, Hop, NO_ROW, Service, protocol},
     address::Address,
     packet::{Ethernet, Macs, Packet},
     parse::Segment,
@@ -14,7 +14,7 @@ use fastswitch_common::{
 };
 
 use crate::{
-    ctx, direct, drain, fib,
+    connections, ctx, direct, drain, fib,
     maps::{BACKENDS, CLIENTS, PORTS, SWITCH},
     outage, scratch,
     verdict::Verdict,
@@ -29,10 +29,11 @@ pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, s
     };
     // SAFETY: in bounds; the daemon stores the aligned word whole.
     let word = unsafe { ptr::read_volatile(word) };
+    let unserved = segment.opens && word.outage();
     let backend = match (word.active(), word.draining()) {
-        (Some(active), None) if !(segment.opens && word.outage()) => active,
-        (Some(active), Some(draining)) => match scratch::copy(segment) {
-            Some(segment) => drain::backend(segment, word, active, draining),
+        (Some(active), None) if !unserved => active,
+        (Some(active), Some(draining)) if !unserved => match scratch::copy(segment) {
+            Some(segment) => drain::backend(ctx, segment, slot, active, draining),
             None => return Verdict::stays(slot, NO_ROW, Reason::Impossible),
         },
         _ if segment.opens => {
@@ -69,8 +70,9 @@ fn to_backend(
 
     let (reason, hop) = way(ctx, backend, &Segment { destination: to, ..*segment })?;
     if segment.opens {
-        let renamed = scratch::copy(&Segment { destination: to, ..*segment }).ok_or(Reason::Impossible)?;
-        note_opening(ctx, renamed, row);
+        note_opening(ctx, scratch::copy(segment).ok_or(Reason::Impossible)?, row);
+    } else if connections::is_of_interest(segment) {
+        connections::note(ctx, scratch::copy(segment).ok_or(Reason::Impossible)?, mode);
     }
     let rewritten = match mode {
         abi::mode::NAT => rewrite::rename(&mut packet, segment, End::Destination, to, hop.macs),
@@ -107,11 +109,14 @@ fn known_next_hop(backend: &Backend) -> Option<Hop> {
     (port.ifindex != 0).then_some(Hop { ifindex: port.ifindex, macs: Macs::new(word.mac(), port.mac) })
 }
 
-/// A client begins something, by the VIP, with the backend in `row`; `segment` as the backend gets it.
+/// A client begins something, by the VIP, with the backend in `row`.
 #[inline(never)]
 fn note_opening(ctx: &XdpContext, segment: &Segment, row: u32) {
     learn_client(ctx, &segment.source.address);
-    direct::forget(&Flow { client: segment.source, server: segment.destination }, row);
+    direct::forget(segment, row);
+    if segment.source.protocol() == protocol::TCP {
+        connections::begin(ctx, segment, row);
+    }
 }
 
 /// Remembers the way back to a client, for replies when the kernel has lost its neighbour entry.

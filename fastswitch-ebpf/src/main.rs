@@ -11,6 +11,7 @@
 #![no_main]
 #![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
 
+mod connections;
 mod ctx;
 mod direct;
 mod drain;

@@ -8,11 +8,14 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS,
-        MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, Verdict, program, protocol,
+        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint, Flow, Hop,
+        MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, Verdict, program,
+        protocol,
     },
     address::Address,
+    connection::Connection,
     flow::{ATTEMPTS_KEPT, Direction, MAX_SOURCES, Source, Translation},
+    mark,
     word::SwitchWord,
 };
 
@@ -48,7 +51,16 @@ pub(crate) static DIRECT: LruHashMap<Flow, u8> = LruHashMap::with_max_entries(CL
 pub(crate) static DIRECT_SEEN: Array<u32> = Array::with_max_entries(ROWS, 0);
 
 #[map]
-pub(crate) static OPENED: LruHashMap<Flow, u32> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+pub(crate) static HALF_OPEN: LruHashMap<Flow, Connection> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+
+/// One that forgets, since nobody tells of a client that has vanished: full, it loses the oldest, which a drain takes for
+/// the draining backend's and is right. One that refused would lose the newest, and a drain would break them.
+#[map]
+pub(crate) static CONNECTIONS: LruHashMap<Flow, Connection> =
+    LruHashMap::with_max_entries(CONNECTIONS_KEPT, 0);
+
+#[map]
+pub(crate) static MARKS: Array<u64> = Array::with_max_entries(mark::BUCKETS, BPF_F_MMAPABLE);
 
 #[map]
 pub(crate) static CLIENTS: LruHashMap<Address, Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);

@@ -11,7 +11,7 @@ use fastswitch_common::{
 };
 
 use crate::{
-    ctx, direct, fib,
+    connections, ctx, direct, fib,
     maps::CLIENTS,
     recent::{self, Question},
     scratch,
@@ -43,6 +43,9 @@ fn to_client(
     }
     let vip = origin.vip;
     let (reason, hop) = way(ctx, &Segment { source: vip, ..*segment })?;
+    if segment.ends {
+        connections::note_end(ctx, scratch::copy(segment).ok_or(Reason::Impossible)?, &origin.vip);
+    }
     rewrite::rename(&mut packet, segment, End::Source, vip, hop.macs).ok_or(Reason::Impossible)?;
     Ok((reason, hop.ifindex))
 }

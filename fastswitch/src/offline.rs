@@ -8,8 +8,9 @@ use fastswitch_common::abi::{cause, protocol, tier};
 use fastswitch_common::word::SwitchWord;
 
 use crate::control::wire::{self, Invalid, Request, Response};
-use crate::dataplane::{DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
+use crate::dataplane::{Counts, DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
 use crate::machine::Role;
+use crate::machine::spec::Mode;
 use crate::telemetry::report;
 
 /// Carries a request out on the maps pinned in `pin_dir`.
@@ -49,9 +50,10 @@ type Outcome = Result<Response, Stop>;
 fn try_to(pin_dir: &Path, request: &Request) -> Outcome {
     match request {
         Request::Status { service } => status(&Pinned::read(pin_dir)?, service.as_deref()),
-        Request::Failback { service } => failback(&Pinned::read(pin_dir)?, service),
-        Request::Switch { service, backend, force } => {
-            switch(&mut Pinned::write(pin_dir)?, service, backend, *force)
+        Request::Failback { service, .. } => failback(&Pinned::read(pin_dir)?, service),
+        Request::Switch { service, backend, force, drain_ms } => {
+            let drain = drain_ms.map(|ms| ms.saturating_mul(1_000_000));
+            switch(&mut Pinned::write(pin_dir)?, service, backend, *force, drain)
         }
         Request::Freeze { service, for_ms } => {
             let until = for_ms.map_or(u64::MAX, |ms| unix_now().saturating_add(ms.saturating_mul(1_000_000)));
@@ -69,9 +71,15 @@ fn failback(pinned: &Pinned, name: &str) -> Outcome {
     Ok(Response::Refused { message, reasons })
 }
 
-fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool) -> Outcome {
+/// `drain` is in nanoseconds. Without it nothing begins to drain: nobody is there to end it. Where it is asked for it lasts
+/// until a daemon is back, for its only harm is a look-up for each packet.
+fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool, drain: Option<u64>) -> Outcome {
     let (service, backend) = find(pinned, name, to)?;
     let mut reasons = Vec::new();
+    if service.info.endpoint.protocol() != protocol::TCP && drain.is_some_and(|drain| drain > 0) {
+        let reasons = vec!["datagrams belong to no connection: there is nothing to drain".to_owned()];
+        return Ok(Response::Refused { message: format!("{name}: cannot switch to {to}"), reasons });
+    }
     if backend.info.maintenance != 0 {
         reasons.push("in maintenance".to_owned());
     }
@@ -84,16 +92,38 @@ fn switch(pinned: &mut Pinned, name: &str, to: &str, force: bool) -> Outcome {
     if !reasons.is_empty() && !force {
         return Ok(Response::Refused { message: format!("{name}: cannot switch to {to}"), reasons });
     }
-    let word = service.word;
-    // No backend drains: nobody would be there to end it.
-    if word.active() != Some(backend.row) || word.outage() {
-        pinned.store(&service, SwitchWord::new(Some(backend.row), None, false, word.epoch().wrapping_add(1)));
+    let (word, now) = (service.word, unix_now());
+    let draining = draining_after(word, backend.row, drain);
+    if (word.active(), word.draining(), word.outage()) != (Some(backend.row), draining, false) {
+        let epoch = word.epoch().wrapping_add(1);
+        pinned.store(&service, SwitchWord::new(Some(backend.row), draining, false, epoch));
     }
+    let drained_by = drain.filter(|_| draining.is_some()).map(|drain| now.saturating_add(drain));
     pinned.update_service(&service, |info| {
         info.cause = if reasons.is_empty() { cause::OPERATOR } else { cause::FORCED };
-        info.since = unix_now();
+        info.since = now;
+        info.drained_by = drained_by.unwrap_or(info.drained_by);
     })?;
-    Ok(Response::Done { message: format!("{name}: {to} is active (no daemon: its health is not known)") })
+    let before = draining.and_then(|row| service.backends.iter().find(|backend| backend.row == row));
+    let drains = match (before, drained_by.and_then(report::rfc3339)) {
+        (Some(before), Some(until)) => {
+            let before = text(&before.info.name);
+            format!("; {before} keeps its connections until {until}, and then until a daemon is back")
+        }
+        _ => String::new(),
+    };
+    let message = format!("{name}: {to} is active{drains} (no daemon: its health is not known)");
+    Ok(Response::Done { message })
+}
+
+/// The draining row once `to` is active. What drains goes on, unless its place is needed.
+fn draining_after(word: SwitchWord, to: u8, drain: Option<u64>) -> Option<u8> {
+    let going_on = word.draining().filter(|&draining| draining != to);
+    if word.active() == Some(to) && !word.outage() {
+        return going_on.filter(|_| drain != Some(0));
+    }
+    let begins = drain.is_some_and(|drain| drain > 0) && !word.outage();
+    word.active().filter(|_| begins).or(going_on)
 }
 
 fn freeze(pinned: &mut Pinned, name: &str, until: u64) -> Outcome {
@@ -124,18 +154,26 @@ fn status(pinned: &Pinned, only: Option<&str>) -> Outcome {
         Some(name) => vec![find_service(pinned, name)?],
         None => pinned.services()?,
     };
+    let counts = pinned.connections()?.count()?;
     let interface = |name: String| wire::Interface { name, xdp: "native".to_owned() };
     Ok(Response::Status(wire::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: wire::Daemon::Absent,
         interfaces: pinned.interfaces()?.into_iter().map(interface).collect(),
-        services: services.iter().map(|service| service_state(pinned, service)).collect::<Result<_, _>>()?,
+        services: services
+            .iter()
+            .map(|service| service_state(pinned, service, &counts))
+            .collect::<Result<_, _>>()?,
         other_counters: report::reasons(&pinned.other_counters()?),
         warnings: vec!["no daemon runs: packets are forwarded, but nobody watches the backends".to_owned()],
     }))
 }
 
-fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Service, DataplaneError> {
+fn service_state(
+    pinned: &Pinned,
+    service: &PinnedService,
+    counts: &Counts,
+) -> Result<wire::Service, DataplaneError> {
     let (info, word) = (&service.info, service.word);
     let name = |row: u8| {
         service.backends.iter().find(|backend| backend.row == row).map(|backend| text(&backend.info.name))
@@ -146,7 +184,7 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         |backend: &PinnedBackend| pinned.backend_traffic(service, backend).map(report::backend_counters);
     let backends =
         service.backends.iter().map(|backend| Ok(backend_state(backend, word, counters(backend)?)));
-    Ok(wire::Service {
+    let mut state = wire::Service {
         name: text(&info.name),
         vip: service.vip().ip().to_string(),
         port: service.vip().port(),
@@ -154,16 +192,25 @@ fn service_state(pinned: &Pinned, service: &PinnedService) -> Result<wire::Servi
         mode: service.mode().name().to_owned(),
         active: target.clone().filter(|_| !word.outage()),
         target,
-        draining: word.draining().and_then(name),
+        draining: word.draining().and_then(name).map(|backend| wire::Draining {
+            backend,
+            until: report::rfc3339(info.drained_by),
+            connections_left: None,
+        }),
         epoch: word.epoch(),
         since: report::rfc3339(info.since),
         frozen,
         frozen_until: report::rfc3339(info.frozen_until).filter(|_| frozen && info.frozen_until != u64::MAX),
         reason: if word.outage() { "no backend could serve" } else { cause_of(info.cause).describe() }
             .to_owned(),
+        connections: None,
         counters: report::service_counters(&pinned.counters(service)?),
         backends: backends.collect::<Result<_, DataplaneError>>()?,
-    })
+    };
+    if info.endpoint.protocol() == protocol::TCP && service.mode() != Mode::FullNat {
+        state.count(service.backends.iter().map(|backend| counts.of(service.row(backend))));
+    }
+    Ok(state)
 }
 
 fn backend_state(
@@ -195,6 +242,7 @@ fn backend_state(
         rtt_us: None,
         stalled_rounds: 0,
         counters,
+        connections: None,
     }
 }
 

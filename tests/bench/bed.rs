@@ -103,7 +103,10 @@ impl Bed {
     /// Makes a backend of the first service active.
     pub(crate) fn switch(&self, to: Backend) -> anyhow::Result<()> {
         let (service, backend) = (self.service.clone(), to.name().to_owned());
-        match control::ask(&self.lab.socket(), &Request::Switch { service, backend, force: false })? {
+        match control::ask(
+            &self.lab.socket(),
+            &Request::Switch { service, backend, force: false, drain_ms: None },
+        )? {
             Response::Done { .. } => Ok(()),
             other => anyhow::bail!("{}: no switch to {}: {other:?}", self.service, to.name()),
         }

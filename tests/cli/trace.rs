@@ -137,8 +137,9 @@ struct Snapshot {
     status: Value,
     /// Clients that the program knows the way of.
     learned: usize,
-    /// Connections opened during a drain.
-    opened: usize,
+    /// Connections.
+    half_open: usize,
+    established: usize,
     /// Of mode `full_nat`.
     flows: usize,
     attempts: usize,
@@ -153,10 +154,11 @@ fn snapshot(lab: &Lab) -> anyhow::Result<Snapshot> {
     }
     pins.sort();
     let learned = entries::<16, 16>(&directory.join(map::CLIENTS))?;
-    let opened = entries::<40, 4>(&directory.join(map::OPENED))?;
+    let half_open = entries::<40, 24>(&directory.join(map::HALF_OPEN))?;
+    let established = entries::<40, 24>(&directory.join(map::CONNECTIONS))?;
     let flows = entries::<40, 52>(&directory.join(map::FLOWS))?;
     let attempts = entries::<40, 52>(&directory.join(map::ATTEMPTS))?;
-    Ok(Snapshot { status: lab.status()?, learned, opened, flows, attempts, pins })
+    Ok(Snapshot { status: lab.status()?, learned, half_open, established, flows, attempts, pins })
 }
 
 /// Entries of a table with keys and values of these sizes.
@@ -169,14 +171,15 @@ fn entries<const KEY: usize, const VALUE: usize>(pin: &Path) -> anyhow::Result<u
 fn after_a_planned_switch(lab: &Lab) -> anyhow::Result<()> {
     configure(lab, keep_tcp)?;
     start_daemon(lab)?;
-    whoami(lab, vip())?;
-    done(lab, &["switch", "asr", "standby"])?;
+    // As long as there is one the drain goes on.
+    let _old = lab.within(Host::Client, || TcpStream::connect(vip()))??;
+    done(lab, &["switch", "asr", "standby", "--drain", "10m"])?;
     let opened = lab.within(Host::Client, || TcpStream::connect(vip()))??;
     let port = opened.local_addr()?.port();
     // Nobody ends the drain now.
     lab.kill_daemon()?;
     let trace = traced(lab, 0, &["asr", &client()])?;
-    ensure!(trace["service"]["draining"] == "primary", "{trace}");
+    ensure!(trace["service"]["draining"]["backend"] == "primary", "{trace}");
     ensure!(trace["forward"]["backend"] == "standby", "{trace}");
     ensure!(
         trace["forward"]["backend_because"].as_str().is_some_and(|why| why.contains("is new")),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastswitch::machine::spec::{Failback, Service, Tier};
 use fastswitch::machine::{
-    BackendId, Cause, Effect, Event, Freeze, Machine, Position, RETRY_PAUSE_MAX, Role, State, Time,
+    BackendId, Cause, DrainEnd, Effect, Event, Freeze, Machine, Position, RETRY_PAUSE_MAX, Role, State, Time,
 };
 
 use super::memory::Memory;
@@ -46,6 +46,7 @@ pub(crate) fn check(step: &Step) -> Verdict {
     causes_are_true(step)?;
     nothing_up_is_left_unused(step)?;
     frozen_is_still(step)?;
+    drains_end_once(step)?;
     restarts_change_nothing(step)?;
     starts_are_due(step)?;
     stops_are_due(step)?;
@@ -161,7 +162,8 @@ fn causes_are_true(step: &Step) -> Verdict {
         Cause::Failback if *step.input == Input::Failback => true,
         Cause::Failback => failback_is_due(step, active),
         Cause::Operator => {
-            *step.input == Input::Switch(active, false) || *step.input == Input::Switch(active, true)
+            let drain = matches!(step.input, Input::Drain(to, _) if *to == active);
+            drain || *step.input == Input::Switch(active, false) || *step.input == Input::Switch(active, true)
         }
         Cause::Forced => *step.input == Input::Switch(active, true),
         Cause::Maintenance => step.was().is_some_and(|was| *step.input == Input::Maintenance(was, true)),
@@ -195,7 +197,8 @@ fn frozen_is_still(step: &Step) -> Verdict {
     if !step.is_frozen() {
         return Ok(());
     }
-    let commanded = matches!(step.input, Input::Switch(..) | Input::Failback | Input::Maintenance(..));
+    let commanded =
+        matches!(step.input, Input::Switch(..) | Input::Drain(..) | Input::Failback | Input::Maintenance(..));
     let reborn = *step.input == Input::Restart && step.was().is_none();
     rule(step.active() == step.was() || commanded || reborn, "frozen, only an operator switches")?;
     let acts =
@@ -203,11 +206,49 @@ fn frozen_is_still(step: &Step) -> Verdict {
     rule(!step.effects.iter().any(acts), "frozen, nothing is started or stopped")
 }
 
+/// A drain begins with a planned switch, and ends once: for a reason that is true, or with the return of its backend.
+fn drains_end_once(step: &Step) -> Verdict {
+    let draining = |memory: &Memory| memory.position.and_then(|position| position.draining);
+    let (was, is) = (draining(step.before), draining(step.after));
+    let told: Vec<_> = step.events().filter(|event| matches!(event, Event::Drained { .. })).collect();
+    if let Some(is) = is {
+        rule(Some(is) != step.active(), "the active backend does not drain")?;
+        rule(step.now < step.after.drained_by, "a drain ends in time")?;
+        rule(step.model.of(is).health != State::Down, "a drain ends with its backend")?;
+    }
+    if let Some(begun) = is.filter(|_| is != was) {
+        let planned = step.after.cause != Cause::Failover && !step.was_outage();
+        rule(step.was() == Some(begun) && planned, "what drains was active until a planned switch")?;
+    }
+    let Some(was) = was.filter(|_| is != was) else {
+        return rule(told.is_empty(), "only an end is told as an end");
+    };
+    if step.active() == Some(was) && told.is_empty() {
+        return Ok(());
+    }
+    let [Event::Drained { backend, end, .. }] = told[..] else {
+        return rule(false, "the end of a drain is told once");
+    };
+    let is_true = match end {
+        DrainEnd::TimeUp => step.now >= step.before.drained_by.min(step.after.drained_by),
+        DrainEnd::Empty => *step.input == Input::Left(0, true),
+        DrainEnd::Down => step.model.of(was).health == State::Down,
+        DrainEnd::Superseded => is == step.was(),
+    };
+    rule(*backend == was && is_true, "a drain ends for the reason that it gives")
+}
+
 fn restarts_change_nothing(step: &Step) -> Verdict {
     if *step.input != Input::Restart || step.was().is_none() {
         return Ok(());
     }
-    let same = (step.before.position, step.before.cause) == (step.after.position, step.after.cause);
+    let is_over = step.now >= step.before.drained_by;
+    let place = |memory: &Memory| {
+        memory
+            .position
+            .map(|position| (position.active, position.draining.filter(|_| !is_over), position.outage))
+    };
+    let same = (place(step.before), step.before.cause) == (place(step.after), step.after.cause);
     // A freeze that ended while no daemon ran may have kept the active backend going in spite of its maintenance.
     let overdue = step.was().is_some_and(|was| step.model.of(was).maintenance);
     rule(same || overdue, "a restart changes nothing")?;
@@ -221,7 +262,7 @@ fn restarts_change_nothing(step: &Step) -> Verdict {
                     "a restart stops what was being stopped, nothing else",
                 )?;
             }
-            Effect::Store(_) | Effect::NoteCause(_) | Effect::Event { .. } => {}
+            Effect::Store(_) | Effect::NoteCause(_) | Effect::NoteDrain(_) | Effect::Event { .. } => {}
         }
     }
     Ok(())

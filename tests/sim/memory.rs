@@ -24,6 +24,8 @@ pub(crate) struct Memory {
     /// Nothing before the first birth.
     pub(crate) position: Option<Position>,
     pub(crate) cause: Cause,
+    /// When the draining backend has had its time.
+    pub(crate) drained_by: Time,
     pub(crate) freeze: Freeze,
     pub(crate) maintenance: Vec<bool>,
     pub(crate) records: Vec<Option<Record>>,
@@ -34,6 +36,7 @@ impl Memory {
         Self {
             position: None,
             cause: Cause::Initial,
+            drained_by: Time::default(),
             freeze: Freeze::No,
             maintenance: vec![false; backends],
             records: vec![None; backends],
@@ -62,6 +65,7 @@ impl Memory {
         match *effect {
             Effect::Store(position) => self.position = Some(position),
             Effect::NoteCause(cause) => self.cause = cause,
+            Effect::NoteDrain(drain) => self.drained_by = now + drain,
             Effect::Start { backend, trace, .. } => {
                 self.must_be_idle(backend)?;
                 self.records[backend.0] = Some(Record {
@@ -120,6 +124,7 @@ impl Memory {
         Restored {
             position: self.position,
             cause: self.cause,
+            drained_by: Time(self.drained_by.since(now)),
             freeze: match self.freeze {
                 Freeze::Until(until) => Freeze::Until(Time(until.since(now))),
                 other => other,

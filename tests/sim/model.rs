@@ -134,7 +134,7 @@ impl Model {
                     self.backends[backend.0].starting = false;
                     self.backends[backend.0].ready_at = Some(now);
                 }
-                Effect::Store(_) | Effect::NoteCause(_) | Effect::Event { .. } => {}
+                Effect::Store(_) | Effect::NoteCause(_) | Effect::NoteDrain(_) | Effect::Event { .. } => {}
             }
         }
     }

@@ -25,6 +25,8 @@ enum Happening {
     /// News of a script that does not run.
     Stray(usize, ScriptKind),
     Switch(usize, bool),
+    Drain(usize, Duration),
+    Left(u64, bool),
     Failback,
     Freeze(Option<Duration>),
     Unfreeze,
@@ -47,6 +49,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => (backend.clone(), any::<bool>()).prop_map(|(id, ok)| Happening::ScriptEnds(id, ok)),
         1 => (backend.clone(), kind).prop_map(|(id, kind)| Happening::Stray(id, kind)),
         3 => (backend.clone(), any::<bool>()).prop_map(|(id, force)| Happening::Switch(id, force)),
+        2 => (backend.clone(), 0_u64..20).prop_map(|(id, s)| Happening::Drain(id, Duration::from_secs(s))),
+        2 => (0_u64..3, any::<bool>()).prop_map(|(left, settled)| Happening::Left(left, settled)),
         1 => Just(Happening::Failback),
         1 => proptest::option::of((0_u64..20).prop_map(Duration::from_secs)).prop_map(Happening::Freeze),
         2 => Just(Happening::Unfreeze),
@@ -72,15 +76,18 @@ pub(crate) fn any_service() -> impl Strategy<Value = Service> {
         Just(Failback::Manual),
         (0_u64..12).prop_map(|delay| Failback::Auto { delay: Duration::from_secs(delay) })
     ];
-    (proptest::collection::vec(backend, 1..=MOST_BACKENDS), failback).prop_map(|(backends, failback)| {
-        let line = |(index, (kind, fall, rise, ready)): (usize, &(&str, u32, u32, u64))| {
-            let kind = if index == 0 || *kind == "hot" { "" } else { kind };
-            format!("b{index} {kind} fall={fall} rise={rise} ready={ready}")
-        };
-        let lines: Vec<String> = backends.iter().enumerate().map(line).collect();
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        Service { failback, ..service(&lines) }
-    })
+    let drain = prop_oneof![Just(Duration::ZERO), (1_u64..10).prop_map(Duration::from_secs)];
+    (proptest::collection::vec(backend, 1..=MOST_BACKENDS), failback, drain).prop_map(
+        |(backends, failback, drain)| {
+            let line = |(index, (kind, fall, rise, ready)): (usize, &(&str, u32, u32, u64))| {
+                let kind = if index == 0 || *kind == "hot" { "" } else { kind };
+                format!("b{index} {kind} fall={fall} rise={rise} ready={ready}")
+            };
+            let lines: Vec<String> = backends.iter().enumerate().map(line).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            Service { failback, drain, ..service(&lines) }
+        },
+    )
 }
 
 /// When somebody begins where something was left behind.
@@ -110,19 +117,21 @@ fn any_memory() -> impl Strategy<Value = Memory> {
         1 => Just(Freeze::Indefinitely),
         1 => (50_u64..150).prop_map(|until| Freeze::Until(Time(Duration::from_secs(until)))),
     ];
-    let active = proptest::option::weighted(0.8, (0_usize..MOST_BACKENDS).prop_map(BackendId));
+    let one = |chance| proptest::option::weighted(chance, (0_usize..MOST_BACKENDS).prop_map(BackendId));
+    let (active, draining) = (one(0.8), (one(0.3), 90_u64..130));
     let records = proptest::collection::vec(proptest::option::weighted(0.4, record), MOST_BACKENDS);
     let maintenance = proptest::collection::vec(proptest::bool::weighted(0.2), MOST_BACKENDS);
-    (active, any::<bool>(), any::<u32>(), cause, freeze, records, maintenance).prop_map(
-        |(active, outage, epoch, cause, freeze, records, maintenance)| Memory {
+    (active, draining, any::<bool>(), any::<u32>(), cause, freeze, records, maintenance).prop_map(
+        |(active, (draining, drained_by), outage, epoch, cause, freeze, records, maintenance)| Memory {
             // Force leaves no outage behind.
             position: Some(Position {
                 active,
-                draining: None,
+                draining: draining.filter(|_| draining != active),
                 outage: outage && cause != Cause::Forced,
                 epoch,
             }),
             cause,
+            drained_by: Time(Duration::from_secs(drained_by)),
             freeze,
             maintenance,
             records,
@@ -133,6 +142,7 @@ fn any_memory() -> impl Strategy<Value = Memory> {
 fn cut(mut memory: Memory, backends: usize) -> Memory {
     let position = memory.position.as_mut().unwrap();
     position.active = position.active.filter(|active| active.0 < backends);
+    position.draining = position.draining.filter(|draining| draining.0 < backends);
     memory.maintenance.truncate(backends);
     memory.records.truncate(backends);
     memory
@@ -165,6 +175,8 @@ fn run(mut watched: Watched, mut now: Time, schedule: &[(Duration, Happening)]) 
                 Input::ScriptEnded(id(number), *kind, Ok(()))
             }
             Happening::Switch(number, force) => Input::Switch(id(number), *force),
+            Happening::Drain(number, drain) => Input::Drain(id(number), *drain),
+            Happening::Left(connections, settled) => Input::Left(*connections, *settled),
             Happening::Failback => Input::Failback,
             Happening::Freeze(None) => Input::Freeze(Freeze::Indefinitely),
             Happening::Freeze(Some(duration)) => Input::Freeze(Freeze::Until(now + *duration)),

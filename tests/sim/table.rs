@@ -1,8 +1,8 @@
 //! Scenarios as tables: one line per input, `SECONDS INPUT | EFFECT, EFFECT, ..`; all effects, in their order.
 //!
 //! Inputs: `NAME +--~` (heartbeat rounds one after the other: healthy, failed, stalled), `tick` (at the deadline that the
-//! machine has asked for), `start NAME ok|failed`, `stop NAME ok|failed` (a script has ended), `switch NAME [force]`,
-//! `failback`, `freeze [SECONDS]`, `unfreeze`, `maint NAME on|off`, `restart`.
+//! machine has asked for), `start NAME ok|failed`, `stop NAME ok|failed` (a script has ended), `switch NAME [force|drain
+//! SECONDS]`, `left CONNECTIONS [unsettled]` (of the draining backend), `failback`, `freeze [SECONDS]`, `unfreeze`, `maint NAME on|off`, `restart`.
 //! Effects: see [`super::words`]; `refused (WHY; WHY)` comes first.
 
 use std::collections::HashMap;
@@ -81,7 +81,12 @@ impl Play {
             ["stop", name, how] => ended(name, ScriptKind::Stop, how),
             ["switch", name] => Input::Switch(id(name), false),
             ["switch", name, "force"] => Input::Switch(id(name), true),
+            ["switch", name, "drain", seconds] => {
+                Input::Drain(id(name), Duration::from_secs(seconds.parse().unwrap()))
+            }
             ["failback"] => Input::Failback,
+            ["left", connections] => Input::Left(connections.parse().unwrap(), true),
+            ["left", connections, "unsettled"] => Input::Left(connections.parse().unwrap(), false),
             ["freeze"] => Input::Freeze(Freeze::Indefinitely),
             ["freeze", seconds] => {
                 Input::Freeze(Freeze::Until(now + Duration::from_secs(seconds.parse().unwrap())))

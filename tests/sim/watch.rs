@@ -1,9 +1,10 @@
 //! A machine under watch: carries its effects out, restarts it, and holds each step against the invariants.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use fastswitch::machine::spec::Service;
-use fastswitch::machine::{BackendId, Effect, Freeze, Machine, Outcome, Refused, ScriptKind, Time};
+use fastswitch::machine::{BackendId, Effect, Freeze, Left, Machine, Outcome, Refused, ScriptKind, Time};
 
 use super::invariants::{self, Step};
 use super::memory::Memory;
@@ -18,7 +19,11 @@ pub(crate) enum Input {
     Tick,
     ScriptEnded(BackendId, ScriptKind, Result<(), String>),
     Switch(BackendId, bool),
+    /// A switch that says for how long the backend before keeps its connections.
+    Drain(BackendId, Duration),
     Failback,
+    /// Somebody has counted what the draining backend still has, and says whether all has settled.
+    Left(u64, bool),
     Freeze(Freeze),
     Maintenance(BackendId, bool),
     /// The daemon ends, and another one begins.
@@ -138,8 +143,18 @@ impl Watched {
                 self.machine.script_finished(*id, *kind, outcome.clone(), now, effects);
                 Ok(())
             }
-            Input::Switch(to, force) => self.machine.switch(*to, *force, now, effects),
-            Input::Failback => self.machine.failback(now, effects).map(|_| ()),
+            Input::Switch(to, force) => self.machine.switch(*to, *force, None, now, effects),
+            Input::Drain(to, drain) => self.machine.switch(*to, false, Some(*drain), now, effects),
+            Input::Failback => self.machine.failback(None, now, effects).map(|_| ()),
+            Input::Left(connections, settled) => {
+                let left = Left {
+                    epoch: self.machine.position().epoch,
+                    connections: *connections,
+                    settled: *settled,
+                };
+                self.machine.connections_left(left, now, effects);
+                Ok(())
+            }
             Input::Freeze(freeze) => {
                 self.memory.freeze = *freeze;
                 let freeze = match *freeze {

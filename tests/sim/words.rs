@@ -13,6 +13,7 @@ pub(crate) fn words(
     let (words, trace) = match effect {
         Effect::Store(position) => (format!("store {}", place(service, *position)), None),
         Effect::NoteCause(cause) => (format!("cause {}", cause.name()), None),
+        Effect::NoteDrain(drain) => (format!("drain {}", drain.as_secs_f64()), None),
         Effect::Start { backend, trace, .. } => (format!("START {}", name(backend)), Some(*trace)),
         Effect::Abort { backend } => (format!("ABORT {}", name(backend)), None),
         Effect::Stop { backend, trace, .. } => (format!("STOP {}", name(backend)), Some(*trace)),
@@ -41,7 +42,10 @@ fn event_words(service: &Service, event: &Event) -> String {
         Event::Switched { from, to, .. } => {
             format!("switched {}>{}", from.as_ref().map_or("nobody", name), name(to))
         }
-        Event::Drained { backend } => format!("{} drained", name(backend)),
+        Event::Drained { backend, end, left } => {
+            let left = left.map_or(String::new(), |left| format!(", {left} left"));
+            format!("{} drained ({}{left})", name(backend), end.name())
+        }
         Event::OutageBegan { .. } => "outage began".to_owned(),
         Event::OutageEnded { .. } => "outage ended".to_owned(),
         Event::Starting { backend, attempt } => format!("{} attempt {attempt}", name(backend)),

@@ -241,7 +241,7 @@ impl World {
 
     fn command(&mut self) -> Input {
         let id = BackendId(usize::try_from(self.chance.below(self.truths.len() as u64)).unwrap());
-        match self.chance.below(8) {
+        match self.chance.below(10) {
             0 => Input::Switch(id, false),
             1 => Input::Switch(id, true),
             2 => Input::Failback,
@@ -249,6 +249,8 @@ impl World {
             4 => Input::Freeze(Freeze::Until(self.now + Duration::from_secs(self.chance.below(20)))),
             5 => Input::Freeze(Freeze::No),
             6 => Input::Maintenance(id, true),
+            7 => Input::Drain(id, Duration::from_secs(self.chance.below(30))),
+            8 => Input::Left(self.chance.below(3), self.chance.percent(80)),
             _ => Input::Maintenance(id, false),
         }
     }
@@ -277,7 +279,11 @@ impl World {
                     let duration = self.chance.seconds(3.0);
                     self.plan(duration, Happening::ScriptEnds(backend, ScriptKind::Stop, outcome));
                 }
-                Effect::Store(_) | Effect::NoteCause(_) | Effect::Forget { .. } | Effect::Event { .. } => {}
+                Effect::Store(_)
+                | Effect::NoteCause(_)
+                | Effect::NoteDrain(_)
+                | Effect::Forget { .. }
+                | Effect::Event { .. } => {}
             }
         }
     }
@@ -349,5 +355,5 @@ fn any_service(chance: &mut Chance) -> Service {
         0 => Failback::Manual,
         _ => Failback::Auto { delay: Duration::from_secs(chance.below(20)) },
     };
-    Service { failback, ..service(&lines) }
+    Service { failback, drain: Duration::from_secs(*chance.one_of(&[0, 2, 10])), ..service(&lines) }
 }

@@ -341,6 +341,14 @@ impl Gateway {
         words.set(slot, word.0, 0).expect("set");
     }
 
+    /// The entries of a hash.
+    pub fn hash<K: Plain, V: Plain>(&self, name: &str) -> Vec<(K, V)> {
+        let entries: HashMap<_, Shape<K>, Shape<V>> =
+            self.ebpf.map(name).expect(name).try_into().expect(name);
+        let entries = entries.iter().map(|entry| entry.map(|(Shape(key), Shape(value))| (key, value)));
+        entries.collect::<Result<_, _>>().expect(name)
+    }
+
     /// Takes the gateway's ports out of the table, as if the daemon knew none.
     pub fn forget_ports(&mut self) {
         for index in 0..2 {

@@ -16,6 +16,8 @@ pub struct ServiceInfo {
     pub since: u64,
     /// Until when automation is frozen, in nanoseconds since the Unix epoch; 0: not, `u64::MAX`: until told.
     pub frozen_until: u64,
+    /// Until when the draining backend keeps its connections, in nanoseconds since the Unix epoch.
+    pub drained_by: u64,
     /// Interface on which the daemon put the VIP; 0: it did not.
     pub vip_ifindex: u32,
     /// 1 if the slot is in use.
@@ -78,6 +80,6 @@ unsafe impl Plain for ServiceInfo {}
 unsafe impl Plain for BackendInfo {}
 
 const _: () = {
-    assert!(size_of::<ServiceInfo>() == NAME_LEN + 48);
+    assert!(size_of::<ServiceInfo>() == NAME_LEN + 56);
     assert!(size_of::<BackendInfo>() == NAME_LEN + 40);
 };

@@ -87,11 +87,18 @@ pub(super) enum Command {
         /// Even if it is not eligible.
         #[arg(long)]
         force: bool,
+        /// For how long the backend before keeps the TCP connections that it has, for example 30s; 0s: not at all.
+        /// Otherwise as configured, and without the daemon not at all.
+        #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+        drain: Option<Duration>,
     },
     /// Return to the most preferred eligible hot backend.
     Failback {
         /// The service.
         service: String,
+        /// For how long the backend before keeps the TCP connections that it has; 0s: not at all. Otherwise as configured.
+        #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+        drain: Option<Duration>,
     },
     /// Keep automation from switching, starting and stopping. Works without the daemon.
     Freeze {

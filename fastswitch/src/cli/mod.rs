@@ -10,6 +10,7 @@ mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -67,14 +68,15 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
             let request = Request::Status { service: service.clone() };
             if *watch { watch::watch(places, &request, *json) } else { print_status(places, &request, *json) }
         }
-        Command::Switch { service, backend, force } => steer(
-            places,
-            &Request::Switch { service: service.clone(), backend: backend.clone(), force: *force },
-        ),
-        Command::Failback { service } => steer(places, &Request::Failback { service: service.clone() }),
+        Command::Switch { service, backend, force, drain } => {
+            let (service, backend, drain_ms) = (service.clone(), backend.clone(), drain.map(millis));
+            steer(places, &Request::Switch { service, backend, force: *force, drain_ms })
+        }
+        Command::Failback { service, drain } => {
+            steer(places, &Request::Failback { service: service.clone(), drain_ms: drain.map(millis) })
+        }
         Command::Freeze { service, r#for } => {
-            let for_ms = r#for.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
-            steer(places, &Request::Freeze { service: service.clone(), for_ms })
+            steer(places, &Request::Freeze { service: service.clone(), for_ms: r#for.map(millis) })
         }
         Command::Unfreeze { service } => steer(places, &Request::Unfreeze { service: service.clone() }),
         Command::Maint { service, backend, state } => {
@@ -84,6 +86,10 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Trace(args) => trace::trace(places, args),
         Command::Detach => detach(places),
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Asks the daemon; without one, the pinned maps.

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::text::endpoint;
-use crate::control::wire::{Backend, BackendCounters, Daemon, Service, Status};
+use crate::control::wire::{Backend, BackendCounters, Daemon, Draining, Service, Status};
 
-const HEADER: [&str; 7] = ["", "BACKEND", "ADDRESS", "TIER", "ROLE", "HEALTH", "RTT"];
+const HEADER: [&str; 8] = ["", "BACKEND", "ADDRESS", "TIER", "ROLE", "HEALTH", "RTT", "CONNS"];
 
 /// The whole state as text, without a final line break.
 pub(super) fn status(status: &Status) -> String {
@@ -46,7 +46,7 @@ fn describe(text: &mut String, service: &Service) {
     text.push('\n');
     let _ = write!(text, "  {}", service.reason);
     if let Some(draining) = &service.draining {
-        let _ = write!(text, "; {draining} drains");
+        let _ = write!(text, "; {}", drains(draining));
     }
     text.push('\n');
     if service.frozen {
@@ -58,6 +58,12 @@ fn describe(text: &mut String, service: &Service) {
     for backend in service.backends.iter().filter(|backend| backend.counters != BackendCounters::default()) {
         let _ = writeln!(text, "  {}", traffic(backend));
     }
+}
+
+fn drains(draining: &Draining) -> String {
+    let until = draining.until.as_deref().map_or(String::new(), |until| format!(" until {until}"));
+    let left = draining.connections_left.map_or(String::new(), |left| format!(", connections left: {left}"));
+    format!("{} drains{until}{left}", draining.backend)
 }
 
 fn table(text: &mut String, service: &Service) {
@@ -77,11 +83,12 @@ fn table(text: &mut String, service: &Service) {
     }
 }
 
-fn row(service: &Service, backend: &Backend) -> [String; 7] {
+fn row(service: &Service, backend: &Backend) -> [String; 8] {
     let mark = if service.active.as_ref() == Some(&backend.name) { "*" } else { "" };
     let rtt =
         backend.rtt_us.filter(|_| backend.health == "up").map(|rtt| format!("{rtt} us")).unwrap_or_default();
-    [mark, &backend.name, &backend.address, &backend.tier, &backend.role, &backend.health, &rtt]
+    let connections = backend.connections.map(|count| count.to_string()).unwrap_or_default();
+    [mark, &backend.name, &backend.address, &backend.tier, &backend.role, &backend.health, &rtt, &connections]
         .map(str::to_owned)
 }
 
@@ -127,6 +134,7 @@ mod tests {
             hold: hold.iter().map(|&hold| hold.to_owned()).collect(),
             rtt_us: Some(213),
             stalled_rounds: 0,
+            connections: Some(12),
             counters: BackendCounters::default(),
         };
         let primary = backend("primary", "active", "up", &[]);
@@ -147,12 +155,17 @@ mod tests {
             mode: "nat".to_owned(),
             active: Some("primary".to_owned()),
             target: Some("primary".to_owned()),
-            draining: None,
+            draining: Some(Draining {
+                backend: "standby".to_owned(),
+                until: Some("2026-01-01T00:00:30.000Z".to_owned()),
+                connections_left: Some(4),
+            }),
             epoch: 3,
             since: None,
             frozen: false,
             frozen_until: None,
             reason: "first in the configuration".to_owned(),
+            connections: Some(24),
             counters: [("echo".to_owned(), 2), ("packets".to_owned(), 5)].into(),
             backends: vec![primary, backend("standby", "standby", "down", &["down: connection refused"])],
         };
@@ -168,10 +181,10 @@ mod tests {
 fastswitch 1.0.0  daemon running
 
 asr  10.0.0.9:7860/tcp  nat  active: primary  epoch 3
-  first in the configuration
-     BACKEND  ADDRESS      TIER  ROLE     HEALTH  RTT     HOLD
-  *  primary  10.0.0.1:80  hot   active   up      213 us
-     standby  10.0.0.1:80  hot   standby  down            down: connection refused
+  first in the configuration; standby drains until 2026-01-01T00:00:30.000Z, connections left: 4
+     BACKEND  ADDRESS      TIER  ROLE     HEALTH  RTT     CONNS  HOLD
+  *  primary  10.0.0.1:80  hot   active   up      213 us  12
+     standby  10.0.0.1:80  hot   standby  down            12     down: connection refused
   packets 5, bytes 0, echo 2
   primary: 3 packets and 300 bytes to it, 2 and 220 from it";
         assert_eq!(self::status(&status), expected);

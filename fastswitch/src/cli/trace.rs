@@ -113,7 +113,7 @@ fn switch(trace: &Trace) -> String {
         None => format!("epoch {epoch}: no backend is active, {}", service.reason),
     };
     if let Some(draining) = &service.draining {
-        let _ = write!(text, ", {draining} drains");
+        let _ = write!(text, ", {} drains", draining.backend);
     }
     text
 }

@@ -72,6 +72,7 @@ impl<'a> Services<'a> {
         let endpoint = self.endpoint(&reader, vip, port, protocol);
         let on_outage = reader.or("on_outage", Ok(OnOutage::Reject), |value| ON_OUTAGE.read(value));
         let failback = failback(&mut reader);
+        let drain = drain(&mut reader, protocol);
         let heartbeat = Plan::new(protocol).overridden(reader.table("heartbeat"));
         let backends = self.backends(&mut reader, front, heartbeat, protocol);
         reader.finish();
@@ -84,7 +85,7 @@ impl<'a> Services<'a> {
             mode: mode?,
             on_outage: on_outage?,
             failback: failback?,
-            drain: DRAIN,
+            drain: drain?,
             backends: backends?,
         })
     }
@@ -196,6 +197,18 @@ impl Services<'_> {
                 self.log.add(*at, message, "name addresses that are for this alone");
             }
         }
+    }
+}
+
+fn drain(reader: &mut Reader<'_, '_>, protocol: Read<Protocol>) -> Read<Duration> {
+    let given = reader.position("drain");
+    let drain = reader.or("drain", Ok(DRAIN), delay);
+    match (given, protocol) {
+        (Some(at), Ok(Protocol::Udp)) => {
+            let problem = "is not for protocol \"udp\", whose datagrams belong to no connection";
+            Err(reader.error(at, "drain", problem, "remove it"))
+        }
+        _ => drain,
     }
 }
 

@@ -23,11 +23,15 @@ pub enum Request {
         backend: String,
         /// Even if it is not eligible.
         force: bool,
+        /// For how long the backend before keeps its connections, in milliseconds; absent: as configured.
+        drain_ms: Option<u64>,
     },
     /// Return to the most preferred eligible hot backend.
     Failback {
         /// Of which service.
         service: String,
+        /// As of a switch.
+        drain_ms: Option<u64>,
     },
     /// Keep automation from acting.
     Freeze {
@@ -170,8 +174,8 @@ pub struct Service {
     pub active: Option<String>,
     /// Name of the backend that packets of existing connections go to; outside an outage the same as `active`.
     pub target: Option<String>,
-    /// Name of the backend that, after a planned switch, still has the TCP connections opened before; null: none.
-    pub draining: Option<String>,
+    /// The backend that, after a planned switch, keeps the TCP connections opened before; null: none.
+    pub draining: Option<Draining>,
     /// Number of the last decision.
     pub epoch: u32,
     /// When the active backend became active, RFC 3339; null if never.
@@ -182,6 +186,8 @@ pub struct Service {
     pub frozen_until: Option<String>,
     /// Why the active backend is active, or why none is.
     pub reason: String,
+    /// Established TCP connections; null: not counted, of UDP for example.
+    pub connections: Option<u64>,
     /// Packets by reason (those never met are left out), and `packets` and `bytes` in all.
     pub counters: BTreeMap<String, u64>,
     /// The backends in order of preference.
@@ -211,6 +217,8 @@ pub struct Backend {
     pub rtt_us: Option<u64>,
     /// Heartbeat rounds that did not count because the daemon itself was held up.
     pub stalled_rounds: u64,
+    /// Established TCP connections with it; null: not counted.
+    pub connections: Option<u64>,
     /// What was sent on of its packets since it is in the configuration.
     pub counters: BackendCounters,
 }
@@ -226,4 +234,30 @@ pub struct BackendCounters {
     pub replied_packets: u64,
     /// As `replied_packets`.
     pub replied_bytes: u64,
+}
+
+/// A drain at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Name of the backend that keeps its connections.
+    pub backend: String,
+    /// Until when, RFC 3339, if they do not end before. Without a daemon nobody ends the drain: the next one does.
+    pub until: Option<String>,
+    /// How many are left; null: not counted.
+    pub connections_left: Option<u64>,
+}
+
+impl Service {
+    /// Takes in how many connections each of the backends has.
+    pub fn count(&mut self, connections: impl IntoIterator<Item = u64>) {
+        for (backend, connections) in self.backends.iter_mut().zip(connections) {
+            backend.connections = Some(connections);
+        }
+        let counts = self.backends.iter().filter_map(|backend| backend.connections);
+        self.connections = Some(counts.fold(0, u64::saturating_add));
+        if let Some(draining) = &mut self.draining {
+            let backend = self.backends.iter().find(|backend| backend.name == draining.backend);
+            draining.connections_left = backend.and_then(|backend| backend.connections);
+        }
+    }
 }

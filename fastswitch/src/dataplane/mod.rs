@@ -4,7 +4,9 @@
 //! what it is told.
 
 mod attach;
+mod batch;
 mod before;
+mod connections;
 mod detach;
 mod error;
 mod flows;
@@ -31,6 +33,7 @@ use crate::machine::{BackendId, Cause, Position, ServiceId, spec};
 
 pub use attach::Attached;
 pub use before::Before;
+pub use connections::{Connections, Counts};
 pub use detach::{Detached, detach};
 pub use error::DataplaneError;
 use flows::FlowKeeper;
@@ -106,7 +109,11 @@ impl Dataplane {
     /// # Errors
     /// The system's, naming the map.
     pub fn prepare(&mut self, spec: &spec::Spec) -> Result<(), DataplaneError> {
-        self.plan.prepare(&mut self.tables, spec)
+        let new = self.plan.prepare(&mut self.tables, spec)?;
+        if !new.is_empty() {
+            self.connections()?.forget(&new)?;
+        }
+        Ok(())
     }
 
     /// Makes VIPs and backends known to the program. The words must name backends of this configuration by now.
@@ -278,6 +285,21 @@ impl Dataplane {
     /// The system's, naming the map.
     pub fn other_counters(&self) -> Result<Counters, DataplaneError> {
         self.tables.counters(abi::NO_SERVICE)
+    }
+
+    /// The table of TCP connections, for a thread of its own.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn connections(&self) -> Result<Connections, DataplaneError> {
+        Connections::open(&self.directory)
+    }
+
+    /// The rows of a service's backends.
+    #[must_use]
+    pub fn rows(&self, service: ServiceId) -> Vec<u32> {
+        let place = &self.plan.places[service.0];
+        place.rows.iter().map(|&row| abi::row(place.slot, row)).collect()
     }
 
     /// What is kept about a service.

@@ -9,6 +9,7 @@ use fastswitch_common::abi::{
 use fastswitch_common::address::Address;
 use fastswitch_common::word::SwitchWord;
 
+use super::connections::Connections;
 use super::error::DataplaneError;
 use super::lock::Lock;
 use super::pins;
@@ -47,6 +48,12 @@ pub struct PinnedBackend {
 }
 
 impl PinnedService {
+    /// The row of one of its backends, for [`super::Counts`].
+    #[must_use]
+    pub fn row(&self, backend: &PinnedBackend) -> u32 {
+        abi::row(self.slot, backend.row)
+    }
+
     /// The VIP and port that clients know.
     #[must_use]
     pub fn vip(&self) -> SocketAddr {
@@ -155,6 +162,14 @@ impl Pinned {
     /// The system's, naming the map.
     pub fn other_counters(&self) -> Result<Counters, DataplaneError> {
         self.tables.counters(NO_SERVICE)
+    }
+
+    /// The table of TCP connections.
+    ///
+    /// # Errors
+    /// The system's, naming the map.
+    pub fn connections(&self) -> Result<Connections, DataplaneError> {
+        Connections::open(&self.directory)
     }
 
     /// Stores a service's switch word.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
 use fastswitch_common::abi::{
-    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, Counters, Endpoint, Flow, Hop, MAX_BACKENDS,
-    MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
+    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint, Flow, Hop,
+    MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
 };
 use fastswitch_common::address::Address;
+use fastswitch_common::connection::Connection;
 use fastswitch_common::flow::{Direction, MAX_SOURCES, Source, Translation};
+use fastswitch_common::mark;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
@@ -174,7 +176,9 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::PORTS, [index, size::<Port>(), MAX_PORTS]),
         (map::DIRECT, [size::<Flow>(), size::<u8>(), CLIENTS_KEPT]),
         (map::DIRECT_SEEN, [index, size::<u32>(), rows]),
-        (map::OPENED, [size::<Flow>(), size::<u32>(), CLIENTS_KEPT]),
+        (map::HALF_OPEN, [size::<Flow>(), size::<Connection>(), CLIENTS_KEPT]),
+        (map::CONNECTIONS, [size::<Flow>(), size::<Connection>(), CONNECTIONS_KEPT]),
+        (map::MARKS, [index, size::<u64>(), mark::BUCKETS]),
         (map::CLIENTS, [size::<Address>(), size::<Hop>(), CLIENTS_KEPT]),
         (map::FLOWS, [size::<Direction>(), size::<Translation>(), ANY]),
         (map::ATTEMPTS, [size::<Direction>(), size::<Translation>(), ANY]),

@@ -3,7 +3,7 @@
 //! A service keeps its slot by its endpoint, a backend its row by its address, so that a restart or another order
 //! in the file moves nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use fastswitch_common::abi::{
@@ -35,6 +35,8 @@ pub struct Adopted {
     pub cause: Cause,
     /// In nanoseconds since the Unix epoch; 0: not, `u64::MAX`: until told.
     pub frozen_until: u64,
+    /// When the draining backend has had its time, in nanoseconds since the Unix epoch.
+    pub drained_by: u64,
     /// By backend.
     pub maintenance: Vec<bool>,
 }
@@ -86,8 +88,14 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Writes rows that no switch word names yet, and the information about all.
-    pub(super) fn prepare(&self, tables: &mut Tables, spec: &spec::Spec) -> Result<(), DataplaneError> {
+    /// Writes rows that no switch word names yet, and the information about all. Returns the rows that have got another
+    /// backend.
+    pub(super) fn prepare(
+        &self,
+        tables: &mut Tables,
+        spec: &spec::Spec,
+    ) -> Result<BTreeSet<u32>, DataplaneError> {
+        let mut new = BTreeSet::new();
         for (service, place) in spec.services.iter().zip(&self.places) {
             for (backend, &row) in service.backends.iter().zip(&place.rows) {
                 let index = abi::row(place.slot, row);
@@ -96,6 +104,7 @@ impl Plan {
                     tables.write_backend(index, Backend { endpoint: wanted, ..Backend::UNUSED })?;
                     let before = tables.row_traffic(index)?;
                     tables.update_backend(index, |info| (info.maintenance, info.before) = (0, before))?;
+                    new.insert(index);
                 }
                 tables.update_backend(index, |info| describe_backend(info, backend))?;
             }
@@ -113,7 +122,7 @@ impl Plan {
                 info.used = 1;
             })?;
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Puts what the configuration has into the program's index.
@@ -258,6 +267,7 @@ fn adopt(tables: &Tables, slot: u32, rows: &[u8]) -> Result<Adopted, DataplaneEr
         position: Position { active, draining, outage: word.outage(), epoch: word.epoch() },
         cause: cause_of(info.cause),
         frozen_until: info.frozen_until,
+        drained_by: info.drained_by,
         maintenance,
     })
 }
@@ -311,6 +321,7 @@ fn blank_service() -> ServiceInfo {
         _pad: [0; 4],
         since: 0,
         frozen_until: 0,
+        drained_by: 0,
         vip_ifindex: 0,
         used: 0,
         cause: 0,

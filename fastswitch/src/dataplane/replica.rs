@@ -13,6 +13,7 @@ use fastswitch_common::abi::{
     self, Backend, Endpoint, Flow, Hop, MAX_BACKENDS, NO_ROW, NO_SERVICE, Plain, Verdict, map, program,
 };
 use fastswitch_common::address::Address;
+use fastswitch_common::connection::Connection;
 use fastswitch_common::flow::{Direction, Source, Translation};
 use fastswitch_common::reason::Reason;
 
@@ -27,7 +28,10 @@ use super::{attach, pins, version};
 const READ: [&str; 6] = [map::SERVICES, map::ORIGINS, map::SWITCH, map::BACKENDS, map::PORTS, map::SOURCES];
 /// What is as large as the machine has CPUs and of no use here. Where there is no row, nothing is counted.
 const COUNTERS: [&str; 2] = [map::COUNTERS, map::BACKEND_TRAFFIC];
-/// Entries of a table that remembers clients: there is one client.
+/// What remembers clients.
+const REMEMBERED: [&str; 6] =
+    [map::DIRECT, map::HALF_OPEN, map::CONNECTIONS, map::CLIENTS, map::FLOWS, map::ATTEMPTS];
+/// Entries of such a table: there is one client.
 const KEPT: u32 = 1024;
 /// What a packet may grow by.
 const ROOM: usize = 256;
@@ -76,7 +80,7 @@ impl Replica {
         for name in COUNTERS {
             loader.map_max_entries(name, 1);
         }
-        for name in [map::DIRECT, map::OPENED, map::CLIENTS, map::FLOWS, map::ATTEMPTS] {
+        for name in REMEMBERED {
             loader.map_max_entries(name, KEPT);
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| load_failed(&error))?;
@@ -125,7 +129,9 @@ impl Replica {
     /// The system's, naming the map.
     pub fn remember(&mut self, service: &PinnedService, client: Endpoint) -> Result<(), DataplaneError> {
         let vip = service.info.endpoint;
-        self.take_over::<Flow, u32>(map::OPENED, Flow { client, server: vip })?;
+        for name in [map::HALF_OPEN, map::CONNECTIONS] {
+            self.take_over::<Flow, Connection>(name, Flow { client, server: vip })?;
+        }
         self.take_over::<Address, Hop>(map::CLIENTS, client.address)?;
         for backend in &service.backends {
             self.take_over::<Flow, u8>(map::DIRECT, Flow { client, server: backend.backend.endpoint })?;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use fastswitch_common::word::NextHopWord;
 use tokio::runtime::Handle;
 
+use super::census::{Census, Found};
 use super::clock::{Clock, unix_now};
 use super::deadlines::Deadlines;
 use super::network::{self, Picture, VipPlace};
@@ -36,6 +37,7 @@ pub(super) struct Driver {
     pub(super) net: Net,
     pub(super) background: Handle,
     pub(super) deadlines: Deadlines,
+    pub(super) census: Census,
     /// Heartbeats end with the driver.
     pub(super) prober: Option<Prober>,
 }
@@ -69,6 +71,13 @@ impl Driver {
         });
     }
 
+    pub(super) fn connections_left(&mut self, found: &Found) {
+        let now = self.clock.now();
+        self.with_machine(found.service, |machine, effects| {
+            machine.connections_left(found.left, now, effects);
+        });
+    }
+
     /// Gives a machine an input and carries out what follows.
     pub(super) fn with_machine<T>(
         &mut self,
@@ -99,6 +108,11 @@ impl Driver {
                         info.since = unix_now();
                     }
                 }),
+                Effect::NoteDrain(drain) => {
+                    let drain = u64::try_from(drain.as_nanos()).unwrap_or(u64::MAX);
+                    let drained_by = unix_now().saturating_add(drain);
+                    self.dataplane.update_service(service, |info| info.drained_by = drained_by)
+                }
                 Effect::Start { backend, trace, reason } => {
                     self.run_script(service, backend, ScriptKind::Start, trace, reason);
                     Ok(())

@@ -3,6 +3,7 @@
 //! It is the only module that sees all others. It refuses to decide: a choice that is not mechanical belongs in
 //! `machine`.
 
+mod census;
 mod clock;
 mod deadlines;
 mod driver;
@@ -27,6 +28,7 @@ use crate::control::{Asked, SocketFile};
 use crate::probe::Report;
 use crate::runner::Finished;
 
+use census::Found;
 use driver::Driver;
 pub use error::StartError;
 use network::Picture;
@@ -92,6 +94,7 @@ struct Inputs {
     scripts: mpsc::UnboundedReceiver<Finished>,
     pictures: mpsc::Receiver<Picture>,
     asked: mpsc::Receiver<Asked>,
+    found: mpsc::Receiver<Found>,
     /// Where they ask: gone with this, while the pins' lock is still held.
     _socket: SocketFile,
 }
@@ -129,6 +132,7 @@ async fn turn(mut driver: Driver, mut inputs: Inputs, mut signals: Signals) {
             Some(finished) = inputs.scripts.recv() => driver.script_finished(finished),
             Some(picture) = inputs.pictures.recv() => driver.network_changed(picture),
             Some(asked) = inputs.asked.recv() => driver.answer(asked),
+            Some(found) = inputs.found.recv() => driver.connections_left(&found),
         }
         for _ in 0..REPORTS_PER_TURN {
             let Ok(report) = inputs.reports.try_recv() else { break };
@@ -143,6 +147,9 @@ async fn turn(mut driver: Driver, mut inputs: Inputs, mut signals: Signals) {
         }
         if let Ok(asked) = inputs.asked.try_recv() {
             driver.answer(asked);
+        }
+        if let Ok(found) = inputs.found.try_recv() {
+            driver.connections_left(&found);
         }
     }
 }

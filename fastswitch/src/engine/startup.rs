@@ -7,6 +7,7 @@ use std::path::Path;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::census::{self, Census, Found};
 use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::driver::Driver;
@@ -74,7 +75,8 @@ fn begin(
     let (questions, asked) = mpsc::channel(64);
     let socket = control::serve(&options.socket, questions)?;
     let recovered = checked.runner.recover(|service, backend| checked.spec.find(service, backend))?;
-    let mut driver = driver(background, checked, dataplane)?;
+    let (left, found) = mpsc::channel(WAITING);
+    let mut driver = driver(background, checked, dataplane, left)?;
     let (reports, heartbeats) = mpsc::channel(WAITING);
     takeover::take_over(&mut driver, &recovered, &reports)?;
     let (pictures, changes) = mpsc::channel(1);
@@ -85,12 +87,19 @@ fn begin(
         pins = %options.pin_dir.display(),
         "running"
     );
-    Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked, _socket: socket }))
+    Ok((driver, Inputs { reports: heartbeats, scripts, pictures: changes, asked, found, _socket: socket }))
 }
 
 /// A driver that has done nothing yet.
-fn driver(background: &Handle, checked: Checked, dataplane: Dataplane) -> Result<Driver, StartError> {
+fn driver(
+    background: &Handle,
+    checked: Checked,
+    dataplane: Dataplane,
+    left: mpsc::Sender<Found>,
+) -> Result<Driver, StartError> {
     let Checked { spec, net, interfaces, vips, runner, finished } = checked;
+    let rows = census::rows(&spec, |service| dataplane.rows(service));
+    let census = Census::start(dataplane.connections()?, rows, left);
     Ok(Driver {
         machines: Vec::new(),
         clock: Clock::start(),
@@ -103,6 +112,7 @@ fn driver(background: &Handle, checked: Checked, dataplane: Dataplane) -> Result
         net,
         background: background.clone(),
         deadlines: Deadlines::default(),
+        census: census.map_err(StartError::system("count connections"))?,
         prober: None,
         dataplane,
         spec,

@@ -4,22 +4,19 @@ use super::clock::Clock;
 use super::driver::Driver;
 use super::network;
 use crate::control::wire;
+use crate::machine::spec::{Mode, Protocol};
 use crate::machine::{BackendId, BackendView, Freeze, ServiceId, State, View};
 use crate::net::XdpMode;
 use crate::telemetry::report;
 
 impl Driver {
-    /// The state of all services, or of one.
-    pub(super) fn status(&self, only: Option<ServiceId>) -> wire::Status {
-        let ids = (0..self.machines.len()).map(ServiceId);
+    /// The state of everything, of these services, without counts of connections.
+    pub(super) fn status(&self, services: &[ServiceId]) -> wire::Status {
         wire::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             daemon: wire::Daemon::Running,
             interfaces: self.interface_states(),
-            services: ids
-                .filter(|id| only.is_none_or(|only| only == *id))
-                .map(|id| self.service_state(id))
-                .collect(),
+            services: services.iter().map(|id| self.service_state(*id)).collect(),
             other_counters: self
                 .dataplane
                 .other_counters()
@@ -63,7 +60,7 @@ impl Driver {
         let name = |id: BackendId| spec.backends[id.0].name.clone();
         let target = view.position.active.map(name);
         let backends = (0..).map(BackendId).zip(&spec.backends).zip(&view.backends);
-        wire::Service {
+        let mut state = wire::Service {
             name: spec.name.clone(),
             vip: spec.vip.to_string(),
             port: spec.port,
@@ -71,12 +68,17 @@ impl Driver {
             mode: spec.mode.name().to_owned(),
             active: target.clone().filter(|_| !view.position.outage),
             target,
-            draining: view.position.draining.map(name),
+            draining: view.draining.map(|draining| wire::Draining {
+                backend: name(draining.backend),
+                until: report::rfc3339(self.clock.to_unix(draining.until)),
+                connections_left: draining.left,
+            }),
             epoch: view.position.epoch,
             since: info.and_then(|info| report::rfc3339(info.since)),
             frozen: view.freeze != Freeze::No,
             frozen_until: thaw(view.freeze, self.clock),
             reason: reason(&view),
+            connections: None,
             counters: self
                 .dataplane
                 .counters(id)
@@ -99,9 +101,16 @@ impl Driver {
                         .backend_traffic(id, backend_id)
                         .map(report::backend_counters)
                         .unwrap_or_default(),
+                    connections: None,
                 })
                 .collect(),
+        };
+        // Counted by a sweep of its own, a moment ago.
+        if (spec.mode, spec.protocol) == (Mode::FullNat, Protocol::Tcp) {
+            let backends = (0..spec.backends.len()).map(BackendId);
+            state.count(backends.map(|backend| u64::from(self.dataplane.flows(id, backend))));
         }
+        state
     }
 }
 

@@ -112,6 +112,7 @@ impl Driver {
         Restored {
             position: Some(adopted.position),
             cause: adopted.cause,
+            drained_by: self.clock.at_unix(adopted.drained_by),
             freeze,
             maintenance: adopted.maintenance.clone(),
             launched: vec![None; adopted.maintenance.len()],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BackendId, Failure, State, TraceId};
+use super::{BackendId, DrainEnd, Failure, State, TraceId};
 
 /// Where packets of a service go: the meaning of its switch word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,8 @@ pub enum Effect {
     Store(Position),
     /// Note why the active backend is active and, after a store, that it is so since now.
     NoteCause(Cause),
+    /// Note that the draining backend has so much time from now on.
+    NoteDrain(Duration),
     /// Run the backend's start script.
     Start {
         /// Whose.
@@ -145,10 +147,14 @@ pub enum Event {
         /// Number of the decision.
         epoch: u32,
     },
-    /// After a planned switch, the backend before has had its time to finish its connections.
+    /// The backend from before a planned switch no longer keeps connections.
     Drained {
         /// Which.
         backend: BackendId,
+        /// Why.
+        end: DrainEnd,
+        /// Connections that it still had when somebody looked last, if anybody did.
+        left: Option<u64>,
     },
     /// No backend can serve: new connections get the `on_outage` answer.
     OutageBegan {

@@ -4,6 +4,7 @@
 //! library only, everything else comes in as a value.
 
 mod commands;
+mod drain;
 mod effect;
 mod health;
 mod launch;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
+pub use drain::{DrainEnd, Draining, Left, SETTLING};
 pub use effect::{Cause, Effect, Event, Position};
 pub use health::{Health, State};
 pub use launch::{Launched, RETRY_PAUSE_MAX};

@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
+use super::drain::Drain;
 use super::health::Move;
 use super::launch::Launcher;
 use super::spec::{Failback, Service, Tier};
-use super::{BackendId, Cause, Effect, Event, Health, Launched, Outcome, Position, State, Time, TraceId};
+use super::{
+    BackendId, Cause, DrainEnd, Effect, Event, Health, Launched, Outcome, Position, State, Time, TraceId,
+};
 
 /// Whether automation acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Restored {
     pub position: Option<Position>,
     /// Why the active backend is active.
     pub cause: Cause,
+    /// When the draining backend, if there is one, has had its time.
+    pub drained_by: Time,
     /// Whether automation acts.
     pub freeze: Freeze,
     /// By backend: whether it is in maintenance.
@@ -43,6 +48,7 @@ impl Restored {
         Self {
             position: None,
             cause: Cause::Initial,
+            drained_by: Time::default(),
             freeze: Freeze::No,
             maintenance: vec![false; backends],
             launched: vec![None; backends],
@@ -76,8 +82,7 @@ pub struct Machine {
     pub(super) incident: Option<TraceId>,
     /// The time of the last input: what was due by then is done.
     pub(super) now: Time,
-    /// When the draining backend, if there is one, has had its time.
-    drained_by: Time,
+    pub(super) drain: Drain,
     seed: u64,
     traces: u64,
 }
@@ -95,7 +100,6 @@ impl Machine {
                 eligible_since: None,
             })
             .collect();
-        let drained_by = now + spec.drain;
         let mut machine = Self {
             spec,
             backends,
@@ -109,7 +113,7 @@ impl Machine {
             freeze: restored.freeze,
             incident: None,
             now,
-            drained_by,
+            drain: Drain::new(now, restored.drained_by),
             seed,
             traces: 0,
         };
@@ -117,7 +121,7 @@ impl Machine {
             let cause = if restored.position.is_some() { Cause::Reconfigured } else { Cause::Initial };
             let first = machine.preference().into_iter().find(|&id| !machine.state(id).maintenance);
             if let Some(first) = first {
-                machine.switch_to(first, cause, None, effects);
+                machine.switch_to(first, cause, Duration::ZERO, None, effects);
             }
         }
         for (index, launched) in restored.launched.iter().enumerate() {
@@ -173,7 +177,7 @@ impl Machine {
                 .filter(|&due| due > self.now)
                 .min()
         });
-        let drained = self.position.draining.map(|_| self.drained_by);
+        let drained = self.position.draining.map(|_| self.drain.until());
         [thaw, failback, drained, self.launch_deadline()].into_iter().flatten().min()
     }
 
@@ -199,6 +203,7 @@ impl Machine {
     pub(super) fn evaluate(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.now = now;
         self.thaw(now, effects);
+        self.end_drain(effects);
         let acts = self.freeze == Freeze::No;
         if acts {
             self.review_launches(now, effects);
@@ -207,7 +212,6 @@ impl Machine {
         if let Some(active) = self.position.active.filter(|&active| self.serves(active)) {
             self.end_outage(active, effects);
         }
-        self.end_drain(effects);
         if acts {
             self.choose(now, effects);
         }
@@ -241,7 +245,7 @@ impl Machine {
         if self.position.active.is_some_and(|active| self.serves(active)) {
             self.consider_failback(now, effects);
         } else if let Some(best) = self.best() {
-            self.switch_to(best, Cause::Failover, self.incident, effects);
+            self.switch_to(best, Cause::Failover, Duration::ZERO, self.incident, effects);
         } else if self.is_lost() {
             self.begin_outage(effects);
             self.launch(now, effects);
@@ -308,31 +312,39 @@ impl Machine {
             .find(|&id| self.state(id).eligible_since.is_some_and(|since| now.since(since) >= delay));
         if let Some(target) = ripe {
             let trace = self.fresh_trace();
-            self.switch_to(target, Cause::Failback, Some(trace), effects);
+            self.switch_to(target, Cause::Failback, self.spec.drain, Some(trace), effects);
         }
     }
 
+    /// Makes `to` active. After a planned switch the backend before keeps its connections for `drain`.
     pub(super) fn switch_to(
         &mut self,
         to: BackendId,
         cause: Cause,
+        drain: Duration,
         trace: Option<TraceId>,
         effects: &mut Vec<Effect>,
     ) {
+        // What is due comes first, so that what is told of the switch is the last word.
+        self.end_drain(effects);
         let from = self.position.active;
         let trace = trace.unwrap_or_else(|| self.fresh_trace());
         let was_outage = self.position.outage;
-        let healthy = |id: &BackendId| *id != to && self.state(*id).health.state() != State::Down;
-        let draining = from
-            .filter(healthy)
-            .filter(|_| cause != Cause::Failover && !was_outage && !self.spec.drain.is_zero());
-        self.drained_by = self.now + self.spec.drain;
+        let (draining, begins) = self.drain_after(to, cause, drain);
+        let superseded = self.position.draining.filter(|&before| before != to && draining != Some(before));
+        let left = self.drain.left();
         self.store(Position { active: Some(to), draining, outage: false, ..self.position }, effects);
         self.note_cause(cause, effects);
+        if let Some(drain) = begins {
+            self.begin_drain(drain, effects);
+        }
         let epoch = self.position.epoch;
         self.tell(Some(trace), Event::Switched { from, to, cause, epoch }, effects);
         if was_outage {
             self.tell(Some(trace), Event::OutageEnded { backend: to }, effects);
+        }
+        if let Some(backend) = superseded {
+            self.tell(Some(trace), Event::Drained { backend, end: DrainEnd::Superseded, left }, effects);
         }
     }
 
@@ -346,28 +358,19 @@ impl Machine {
             return;
         }
         let last = self.position.active;
-        self.store(Position { draining: None, outage: true, ..self.position }, effects);
+        self.store(Position { outage: true, ..self.position }, effects);
         self.open_incident();
         self.tell(self.incident, Event::OutageBegan { last }, effects);
     }
 
     fn end_outage(&mut self, active: BackendId, effects: &mut Vec<Effect>) {
         if self.position.outage {
-            self.store(Position { draining: None, outage: false, ..self.position }, effects);
+            self.store(Position { outage: false, ..self.position }, effects);
             self.tell(self.incident, Event::OutageEnded { backend: active }, effects);
         }
     }
 
-    /// Ends a drain whose time is up, or whose backend has nothing more to give.
-    fn end_drain(&mut self, effects: &mut Vec<Effect>) {
-        let Some(draining) = self.position.draining else { return };
-        if self.now >= self.drained_by || self.state(draining).health.state() == State::Down {
-            self.store(Position { draining: None, ..self.position }, effects);
-            self.tell(None, Event::Drained { backend: draining }, effects);
-        }
-    }
-
-    fn store(&mut self, position: Position, effects: &mut Vec<Effect>) {
+    pub(super) fn store(&mut self, position: Position, effects: &mut Vec<Effect>) {
         self.position = Position { epoch: self.position.epoch.wrapping_add(1), ..position };
         // Before everything else that this input has led to: the word is what clients wait for.
         let stores = effects.iter().take_while(|effect| matches!(effect, Effect::Store(_))).count();

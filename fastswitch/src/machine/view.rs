@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::launch::Launch;
 use super::service::{Freeze, Machine};
 use super::spec::Tier;
-use super::{BackendId, Cause, Failure, Position, State, Time};
+use super::{BackendId, Cause, Draining, Failure, Position, State, Time};
 
 /// A service as it is now.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct View {
     pub position: Position,
     /// Why the active backend is active.
     pub cause: Cause,
+    /// The drain that goes on, if one does.
+    pub draining: Option<Draining>,
     /// Whether automation acts.
     pub freeze: Freeze,
     /// By backend.
@@ -123,7 +125,13 @@ impl Machine {
     pub fn view(&self, now: Time) -> View {
         let backends =
             (0..self.backends.len()).map(|index| self.backend_view(BackendId(index), now)).collect();
-        View { position: self.position, cause: self.cause, freeze: self.freeze, backends }
+        View {
+            position: self.position,
+            cause: self.cause,
+            draining: self.draining(),
+            freeze: self.freeze,
+            backends,
+        }
     }
 
     /// Whether a backend may become active.

@@ -40,8 +40,9 @@ pub fn log(service: &Service, trace: Option<TraceId>, event: &Event, stored_afte
                 say!(info, "switched", to, "is active now", from, cause = cause_name, epoch, stored_us);
             }
         }
-        Event::Drained { backend } => {
-            say!(info, "drained", backend, "no longer gets packets of connections opened before the switch");
+        Event::Drained { backend, end, left } => {
+            let (text, end) = ("no longer keeps connections from before the switch", end.name());
+            say!(info, "drained", backend, text, end, left);
         }
         Event::OutageBegan { last } => {
             let last = last.as_ref().map(name);

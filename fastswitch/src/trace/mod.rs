@@ -151,7 +151,7 @@ impl Tracer<'_> {
             return "was the last, and no backend can serve: open connections still go there".to_owned();
         }
         let since = self.status.since.as_ref().map(|since| format!(", since {since}")).unwrap_or_default();
-        let new = if drains { "; the connection is new" } else { "" };
+        let new = if drains { "; the connection is new, or its own" } else { "" };
         format!("active: {}{since}{new}", self.status.reason)
     }
 

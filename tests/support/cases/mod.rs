@@ -1,6 +1,7 @@
 //! The packet table. A case is a short story; a step says what came by which arm, and everything that follows.
 
 mod answers;
+mod connections;
 mod dsr;
 mod full_nat;
 mod ipv6;
@@ -71,6 +72,7 @@ pub fn all() -> Vec<Case> {
         ipv6::all(),
         dsr::all(),
         full_nat::all(),
+        connections::all(),
     ];
     parts.into_iter().flatten().collect()
 }

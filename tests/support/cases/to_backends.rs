@@ -6,7 +6,6 @@ use super::*;
 
 pub(super) fn forwarding() -> Vec<Case> {
     let web = |frame: &Frame| forward(frame, &to_primary(frame.clone()), WEB, Reason::Forwarded);
-    let other = |flags: u8| from_client(tcp((CLIENT, 50_001), WEB_VIP, flags, b""));
     let names = |frame: &Frame| forward(frame, &to_names(frame.clone()), NAMES, Reason::Forwarded);
     let mut cases = vec![
         case("forward: TCP to another port, SYN and data", [web(&syn(WEB_VIP)), web(&data(WEB_VIP))]),
@@ -54,22 +53,6 @@ pub(super) fn forwarding() -> Vec<Case> {
         case(
             "forward: a full frame",
             [web(&from_client(tcp(CLIENT_PORT, WEB_VIP, flag::ACK, &[0xa5; 1460])))],
-        ),
-        case(
-            "forward: what was open stays with the draining backend, what opens goes to the active one",
-            [
-                Step::Do(|gateway| gateway.store(WEB, SwitchWord::new(Some(1), Some(0), false, 5))),
-                web(&data(WEB_VIP)),
-                forward(&other(flag::SYN), &to_standby(other(flag::SYN)), WEB, Reason::ForwardedFib),
-                forward(&other(flag::ACK), &to_standby(other(flag::ACK)), WEB, Reason::ForwardedFib),
-                web(&data(WEB_VIP)),
-                // Another drain: what was opened during the one before is old by now.
-                Step::Do(|gateway| gateway.store(WEB, SwitchWord::new(Some(1), Some(0), false, 6))),
-                web(&other(flag::ACK)),
-                // Over.
-                Step::Do(|gateway| gateway.store(WEB, SwitchWord::new(Some(1), None, false, 7))),
-                forward(&data(WEB_VIP), &to_standby(data(WEB_VIP)), WEB, Reason::ForwardedFib),
-            ],
         ),
         case(
             "forward: datagrams do not wait for a drain",
