@@ -158,7 +158,7 @@ fn next_hop_direct() -> Result<(), Failed> {
     bench.gateway.ip("neigh add 192.0.2.9 dev eth0 nud failed")?;
     bench.gateway.run(async || {
         let net = Net::new()?;
-        let expected = NextHop { ifindex: eth0(&net).await?.ifindex, mac: PEER_MAC };
+        let expected = NextHop { ifindex: eth0(&net).await?.ifindex, mac: PEER_MAC, mtu: None };
         check("peer", net.next_hop(PEER).await?, Some(expected))?;
         let own = four(192, 0, 2, 1);
         let failed = four(192, 0, 2, 9);
@@ -183,9 +183,12 @@ fn next_hop_through_a_router() -> Result<(), Failed> {
     bench.gateway.run(async || {
         let net = Net::new()?;
         let ifindex = eth0(&net).await?.ifindex;
-        check("router", net.next_hop(BEYOND).await?, Some(NextHop { ifindex, mac: PEER_MAC }))?;
+        check("router", net.next_hop(BEYOND).await?, Some(NextHop { ifindex, mac: PEER_MAC, mtu: None }))?;
         let over_ipv6 = net.next_hop(four(203, 0, 113, 5)).await?;
-        check("IPv6 router", over_ipv6, Some(NextHop { ifindex, mac: OTHER_MAC }))?;
+        check("IPv6 router", over_ipv6, Some(NextHop { ifindex, mac: OTHER_MAC, mtu: None }))?;
+        bench.gateway.ip(&format!("route add 198.51.100.8 via {PEER} mtu 1400"))?;
+        let narrow = NextHop { ifindex, mac: PEER_MAC, mtu: Some(1400) };
+        check("a route's MTU", net.next_hop(four(198, 51, 100, 8)).await?, Some(narrow))?;
         for last in [65, 129, 193] {
             let to = four(198, 51, 100, last);
             check(&to.to_string(), net.next_hop(to).await?, None)?;
@@ -204,11 +207,11 @@ fn next_hop_appears() -> Result<(), Failed> {
         net.resolve(BEYOND).await?; // no route: nothing to do, no error
         net.resolve(PEER).await?;
         let found = await_next_hop(&net, &mut watch, PEER).await?;
-        check("resolved", found, NextHop { ifindex, mac: PEER_MAC })?;
+        check("resolved", found, NextHop { ifindex, mac: PEER_MAC, mtu: None })?;
 
         bench.gateway.ip(&format!("route add 198.51.100.0/24 via {PEER}"))?;
         let found = await_next_hop(&net, &mut watch, BEYOND).await?;
-        check("routed", found, NextHop { ifindex, mac: PEER_MAC })?;
+        check("routed", found, NextHop { ifindex, mac: PEER_MAC, mtu: None })?;
 
         bench.gateway.ip(&format!("neigh replace {PEER} lladdr {OTHER_MAC} dev eth0 nud reachable"))?;
         let moved = async {

@@ -244,8 +244,8 @@ pub struct Port {
     pub ifindex: u32,
     /// The interface's own MAC address.
     pub mac: [u8; 6],
-    /// Zero.
-    pub _pad: [u8; 2],
+    /// Length in bytes of the largest IP packet that the way out takes.
+    pub mtu: u16,
 }
 
 /// A flow between a client and a backend's own address, or a VIP.

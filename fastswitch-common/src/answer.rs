@@ -1,5 +1,5 @@
-//! Answers that the gateway gives in a VIP's name: echo replies, TCP resets, ICMP port unreachable. Each goes
-//! back where the packet came from.
+//! Answers that the gateway gives in a VIP's name: echo replies, TCP resets, ICMP errors. Each goes back
+//! where the packet came from.
 //!
 //! Refuses to answer senders that are no single station ([`allowed`]) and to decide whether an answer is due.
 
@@ -20,7 +20,7 @@ use crate::{
     parse::{ECHO_REQUEST, ECHO_REQUEST_V6, Echo, Family, IP, Segment},
 };
 
-pub use unreachable::Unreachable;
+pub use unreachable::{Unreachable, Why};
 
 /// `type_` of an ICMP echo reply (RFC 792).
 const ECHO_REPLY: u8 = 0;

@@ -38,6 +38,9 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
+/// No offset of a header.
+pub const NOWHERE: u16 = 0;
+
 /// Version of the Internet Protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
@@ -67,7 +70,8 @@ pub struct Segment {
     pub source: Endpoint,
     /// Whom it is for.
     pub destination: Endpoint,
-    /// Offset of the TCP or UDP header in the frame, in bytes. (Two bytes, so that the verifier sees that it is small.)
+    /// Offset of the TCP or UDP header in the frame, in bytes; [`NOWHERE`] if the packet has none of its own. (Two bytes,
+    /// so that the verifier sees that it is small.)
     pub header: u16,
     /// Length of the IP packet, in bytes.
     pub total_len: u16,
@@ -173,8 +177,7 @@ pub fn ipv4(packet: &Packet<'_>) -> Result<Content, Reason> {
         return Err(Reason::Malformed);
     }
 
-    let [a, b, c, d] = *packet.get::<[[u8; 2]; 4]>(IP + ADDRESSES_V4).ok_or(Reason::Malformed)?;
-    let (from, to) = (Address::from_pairs_v4([a, b]), Address::from_pairs_v4([c, d]));
+    let (from, to) = addresses(packet, IP, Family::V4).ok_or(Reason::Malformed)?;
     if u16::from_be_bytes(ip.frags) & FRAGMENT != 0 {
         return Ok(Content::Fragment(to));
     }
@@ -210,10 +213,7 @@ pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
         return Err(Reason::Malformed);
     }
 
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] =
-        *packet.get::<[[u8; 2]; 16]>(IP + ADDRESSES_V6).ok_or(Reason::Malformed)?;
-    let from = Address::from_pairs_v6([a, b, c, d, e, f, g, h]);
-    let to = Address::from_pairs_v6([i, j, k, l, m, n, o, p]);
+    let (from, to) = addresses(packet, IP, Family::V6).ok_or(Reason::Malformed)?;
     // Such an address on the wire is none of IPv4's (RFC 4291, 2.5.5.2), and must not be taken for one.
     if from.is_v4() || to.is_v4() {
         return Err(Reason::NotOurs);
@@ -243,6 +243,23 @@ pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
         opens,
         ends,
     }))
+}
+
+/// Sender and receiver in the IP header at `ip`.
+#[inline(always)]
+pub(crate) fn addresses(packet: &Packet<'_>, ip: usize, family: Family) -> Option<(Address, Address)> {
+    match family {
+        Family::V4 => {
+            let [a, b, c, d] = *packet.get::<[[u8; 2]; 4]>(ip + ADDRESSES_V4)?;
+            Some((Address::from_pairs_v4([a, b]), Address::from_pairs_v4([c, d])))
+        }
+        Family::V6 => {
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] =
+                *packet.get::<[[u8; 2]; 16]>(ip + ADDRESSES_V6)?;
+            let from = Address::from_pairs_v6([a, b, c, d, e, f, g, h]);
+            Some((from, Address::from_pairs_v6([i, j, k, l, m, n, o, p])))
+        }
+    }
 }
 
 /// Ports of a TCP segment or UDP datagram, and whether it may start or end something.

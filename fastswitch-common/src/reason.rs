@@ -91,12 +91,15 @@ reasons! {
     FibForwardingOff = 19, "fib_forwarding_off", Pass;
     /// The next hop's MAC address is not known (yet); the sender tries again.
     FibNoNeighbour = 20, "fib_no_neighbour", Drop;
-    /// Larger than the MTU of the way out.
-    FibTooBig = 21, "fib_too_big", Pass;
+    /// Larger than the MTU of the way out, and its sender may not be told: an ICMP error, a fragment that is not the
+    /// first, a sender that is no single station.
+    FibTooBig = 21, "fib_too_big", Drop;
     /// The FIB needs what XDP cannot do (lightweight tunnel, missing source address).
     FibUnsupported = 22, "fib_unsupported", Pass;
     /// What cannot fail failed: a lookup within bounds, cutting a packet short.
     Impossible = 23, "impossible", Abort;
+    /// Larger than the MTU of the way out, answered with fragmentation needed or packet too big.
+    TooBig = 24, "too_big", Answer;
     /// Segment of a connection in mode `full_nat` that the gateway knows nothing of, or no more: answered with a reset.
     FlowUnknown = 28, "flow_unknown", Answer;
     /// New flow in mode `full_nat`, and no port is free to speak to the backend from.

@@ -4,7 +4,7 @@
 
 use fastswitch_common::{
     abi::Endpoint,
-    answer::{self, Unreachable},
+    answer::{self, Unreachable, Why},
     packet::{Macs, Packet},
     parse::{Content, Family, Segment, parse},
     rewrite::{End, hand_over, rename},
@@ -163,15 +163,23 @@ proptest! {
     }
 
     #[test]
-    fn an_unreachable_quotes_what_it_refuses(([client, vip, _], frame) in segments(17)) {
+    fn an_unreachable_quotes_what_it_refuses(([client, vip, _], frame) in frames(), mtu: Option<u16>) {
         let frame = frame.macs(FROM, TO);
         let segment = read(&frame.bytes());
         let quoted = frame.header_len() + 8;
-        let (type_, code, quoted) =
-            if frame.from.is_ipv4() { (3, 3, quoted) } else { (1, 4, quoted.min(128)) };
+        let quoted = if frame.from.is_ipv4() { quoted } else { quoted.min(128) };
         let quoted = &frame.packet()[..quoted];
-        let expected = icmp(vip.0, client.0, type_, code, [0; 4], quoted).macs(TO, FROM);
-        let (answer, _) = guarded(&frame.bytes(), 0, |packet| Unreachable::read(packet, &segment));
+        let (why, [high, low]) = (mtu.map_or(Why::Port, Why::TooBig), mtu.unwrap_or(0).to_be_bytes());
+        let (type_, code) = match (why, frame.from.is_ipv4()) {
+            (Why::Port, true) => (3, 3),
+            (Why::Port, false) => (1, 4),
+            (Why::TooBig(_), true) => (3, 4),
+            (Why::TooBig(_), false) => (2, 0),
+        };
+        let expected = icmp(vip.0, client.0, type_, code, [0, 0, high, low], quoted).macs(TO, FROM);
+        let (answer, _) = guarded(&frame.bytes(), 0, |packet| {
+            Unreachable::read(packet, segment.family, segment.header, why)
+        });
         let answer = answer.expect("a whole datagram");
         let grown = [&vec![0xee; answer.growth()], &frame.bytes()[..]].concat();
         let (done, after) = guarded(&grown, 0, |packet| answer.write(packet));

@@ -21,7 +21,7 @@ use fastswitch_common::{
     reason::Reason,
 };
 
-use crate::ctx;
+use crate::{ctx, unreachable};
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -37,24 +37,32 @@ const _: () = assert!(MACS == 8 * WORDS - 12 && offset_of!(Params, dmac) == MACS
 pub(crate) struct Way {
     /// Where to.
     pub(crate) hop: Hop,
-    /// Length in bytes of an IP packet that fits, at least the one asked about.
+    /// Length in bytes of an IP packet that fits: at least the one asked about, unless that is refused for its size.
     pub(crate) fits: u16,
+}
+
+impl Way {
+    const NONE: Self = Self { hop: Hop { ifindex: 0, macs: Macs::new([0; 6], [0; 6]) }, fits: 0 };
 }
 
 /// The way of `segment`, as it will be sent.
 ///
 /// # Errors
-/// The reason that stands for the kernel's refusal.
+/// The reason that stands for the kernel's refusal. A packet that is too big is its own answer then.
 #[inline(always)]
 pub(crate) fn route(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
-    let way = ask(ctx, segment);
-    if let Err(reason) = way {
+    let mut way = Way::NONE;
+    match ask(ctx, segment, &mut way) {
+        None => Ok(way),
+        // From here and not from there: together they need too much stack.
+        Some(Reason::FibTooBig) => Err(unreachable::too_big(ctx, segment.family, segment.header, way.fits)),
         // Every answer to a heartbeat of the gateway is one that the FIB does not forward.
-        if reason as u8 != Reason::FibNotForwarded as u8 {
+        Some(Reason::FibNotForwarded) => Err(Reason::FibNotForwarded),
+        Some(reason) => {
             say(ctx, segment, reason);
+            Err(reason)
         }
     }
-    way
 }
 
 #[inline(never)]
@@ -63,8 +71,10 @@ fn say(ctx: &XdpContext, segment: &Segment, reason: Reason) {
     debug!(ctx, "no way from {:i} to {:i}: reason {}", source, destination, reason as u8);
 }
 
+/// Puts the answer into `way`, or gives the reason against it. (A `Result` would be written through a pointer, which the
+/// compiler may leave in the register of the return value, where the verifier allows none.)
 #[inline(never)]
-fn ask(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
+fn ask(ctx: &XdpContext, segment: &Segment, way: &mut Way) -> Option<Reason> {
     let (source, destination) = (&segment.source, &segment.destination);
     let mut words = MaybeUninit::<[u64; WORDS]>::uninit();
     for word in 0..WORDS {
@@ -99,9 +109,10 @@ fn ask(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
     let answer = unsafe { bpf_fib_lookup(ctx.as_ptr(), params, size_of::<Params>() as i32, 0) };
     let reason = match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
-            let hop = Hop { ifindex: params.ifindex, macs: macs(params) };
+            way.hop = Hop { ifindex: params.ifindex, macs: macs(params) };
             // SAFETY: a number either way: what we asked about, or since Linux 5.13 the whole MTU.
-            return Ok(Way { hop, fits: unsafe { params.__bindgen_anon_1.mtu_result } });
+            way.fits = unsafe { params.__bindgen_anon_1.mtu_result };
+            return None;
         }
         BPF_FIB_LKUP_RET_BLACKHOLE => Reason::FibBlackhole,
         BPF_FIB_LKUP_RET_UNREACHABLE => Reason::FibUnreachable,
@@ -110,10 +121,14 @@ fn ask(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
         BPF_FIB_LKUP_RET_FWD_DISABLED => Reason::FibForwardingOff,
         BPF_FIB_LKUP_RET_UNSUPP_LWT | BPF_FIB_LKUP_RET_NO_SRC_ADDR => Reason::FibUnsupported,
         BPF_FIB_LKUP_RET_NO_NEIGH => Reason::FibNoNeighbour,
-        BPF_FIB_LKUP_RET_FRAG_NEEDED => Reason::FibTooBig,
+        BPF_FIB_LKUP_RET_FRAG_NEEDED => {
+            // SAFETY: as above.
+            way.fits = unsafe { params.__bindgen_anon_1.mtu_result };
+            Reason::FibTooBig
+        }
         _ => Reason::Impossible,
     };
-    Err(reason)
+    Some(reason)
 }
 
 /// The MAC addresses of an answer, read by aligned words: on its stack the kernel allows nothing else.

@@ -16,7 +16,7 @@ use fastswitch_common::{
 use crate::{
     connections, ctx, direct, drain, fib,
     maps::{BACKENDS, CLIENTS, PORTS, SWITCH},
-    outage, scratch,
+    outage, scratch, unreachable,
     verdict::Verdict,
 };
 
@@ -85,11 +85,14 @@ fn to_backend(
 /// The way to `backend`, of a segment as it will get there, and the reason to count.
 ///
 /// # Errors
-/// The reason why there is none.
+/// The reason why there is none. A packet that is too big is its own answer then.
 #[inline(always)]
 pub(crate) fn way(ctx: &XdpContext, backend: &Backend, renamed: &Segment) -> Result<(Reason, Hop), Reason> {
     match known_next_hop(backend) {
-        Some(hop) => Ok((Reason::Forwarded, hop)),
+        Some((_, mtu)) if renamed.total_len > mtu => {
+            Err(unreachable::too_big(ctx, renamed.family, renamed.header, mtu))
+        }
+        Some((hop, _)) => Ok((Reason::Forwarded, hop)),
         None => {
             let renamed = scratch::copy(renamed).ok_or(Reason::Impossible)?;
             Ok((Reason::ForwardedFib, fib::route(ctx, renamed)?.hop))
@@ -97,16 +100,17 @@ pub(crate) fn way(ctx: &XdpContext, backend: &Backend, renamed: &Segment) -> Res
     }
 }
 
-/// The way that the daemon keeps in the backend's row.
+/// The way that the daemon keeps in the backend's row, and the MTU there.
 #[inline(always)]
-fn known_next_hop(backend: &Backend) -> Option<Hop> {
+fn known_next_hop(backend: &Backend) -> Option<(Hop, u16)> {
     // SAFETY: a reference; the daemon stores the aligned word whole.
     let word = NextHopWord(unsafe { ptr::read_volatile(&raw const backend.next_hop) });
     if !word.is_known() {
         return None;
     }
     let port = PORTS.get(u32::from(word.port()))?;
-    (port.ifindex != 0).then_some(Hop { ifindex: port.ifindex, macs: Macs::new(word.mac(), port.mac) })
+    let hop = Hop { ifindex: port.ifindex, macs: Macs::new(word.mac(), port.mac) };
+    (port.ifindex != 0).then_some((hop, port.mtu))
 }
 
 /// A client begins something, by the VIP, with the backend in `row`.

@@ -24,6 +24,7 @@ mod outage;
 mod recent;
 mod reply;
 mod scratch;
+mod unreachable;
 mod verdict;
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};

@@ -3,12 +3,12 @@
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
     abi::{on_outage, protocol},
-    answer::{self, Unreachable},
+    answer::{self, Why},
     parse::Segment,
     reason::Reason,
 };
 
-use crate::ctx;
+use crate::{ctx, unreachable};
 
 /// Gives `segment`, which opens a connection, the answer `on_outage` that its service is configured for.
 #[inline(never)]
@@ -32,10 +32,6 @@ pub(crate) fn reset(ctx: &XdpContext, segment: &Segment) -> Option<()> {
 
 #[inline(never)]
 fn unreachable(ctx: &XdpContext, segment: &Segment) -> Option<Reason> {
-    let packet = ctx::packet(ctx);
-    let answer = Unreachable::read(&packet, segment)?;
-    let mut packet = ctx::grow_front(ctx, packet, answer.growth())?;
-    answer.write(&mut packet)?;
-    ctx::truncate(ctx, packet, answer.frame_len())?;
-    Some(Reason::OutageUnreachable)
+    let told = unreachable::error(ctx, segment.family, segment.header, Why::Port)?;
+    Some(if told { Reason::OutageUnreachable } else { Reason::OutageDropped })
 }

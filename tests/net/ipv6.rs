@@ -71,7 +71,7 @@ fn next_hop_direct() -> Result<(), Failed> {
     bench.gateway.run(async || {
         let net = Net::new()?;
         let ifindex = eth0(&net).await?.ifindex;
-        let [to_peer, to_other] = [PEER_MAC, OTHER_MAC].map(|mac| Some(NextHop { ifindex, mac }));
+        let [to_peer, to_other] = [PEER_MAC, OTHER_MAC].map(|mac| Some(NextHop { ifindex, mac, mtu: None }));
         let own = six([0xfd00, 0, 0, 0, 0, 0, 0, 1]);
         let failed = six([0xfd00, 0, 0, 0, 0, 0, 0, 9]);
         check(
@@ -94,9 +94,9 @@ fn next_hop_through_a_router() -> Result<(), Failed> {
     bench.gateway.run(async || {
         let net = Net::new()?;
         let ifindex = eth0(&net).await?.ifindex;
-        check("router", net.next_hop(BEYOND).await?, Some(NextHop { ifindex, mac: PEER_MAC }))?;
+        check("router", net.next_hop(BEYOND).await?, Some(NextHop { ifindex, mac: PEER_MAC, mtu: None }))?;
         let link_local = net.next_hop(six([0xfd00, 8, 0, 0, 0, 0, 0, 7])).await?;
-        check("link-local router", link_local, Some(NextHop { ifindex, mac: OTHER_MAC }))?;
+        check("link-local router", link_local, Some(NextHop { ifindex, mac: OTHER_MAC, mtu: None }))?;
         for network in 5..8 {
             let to = six([0xfd00, network, 0, 0, 0, 0, 0, 7]);
             check(&to.to_string(), net.next_hop(to).await?, None)?;
@@ -115,11 +115,11 @@ fn next_hop_appears() -> Result<(), Failed> {
         net.resolve(BEYOND).await?; // no route: nothing to do, no error
         net.resolve(PEER).await?;
         let found = await_next_hop(&net, &mut watch, PEER).await?;
-        check("resolved", found, NextHop { ifindex, mac: PEER_MAC })?;
+        check("resolved", found, NextHop { ifindex, mac: PEER_MAC, mtu: None })?;
 
         bench.gateway.ip(&format!("-6 route add fd00:9::/64 via {PEER}"))?;
         let found = await_next_hop(&net, &mut watch, BEYOND).await?;
-        check("routed", found, NextHop { ifindex, mac: PEER_MAC })
+        check("routed", found, NextHop { ifindex, mac: PEER_MAC, mtu: None })
     })
 }
 

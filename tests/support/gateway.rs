@@ -106,22 +106,27 @@ pub const DEAD_ENDS: [(IpAddr, Reason); 8] = [
     (v4([10, 9, 1, 5]), Reason::FibBlackhole),
     (v4([10, 9, 2, 5]), Reason::FibUnreachable),
     (v4([10, 9, 3, 5]), Reason::FibProhibited),
-    (v4([10, 9, 4, 5]), Reason::FibTooBig),
+    (v4([10, 9, 4, 5]), Reason::TooBig),
     (v4([10, 9, 5, 5]), Reason::FibUnsupported),
     (v4([10, 2, 0, 66]), Reason::FibNoNeighbour),
     (v4([10, 99, 0, 5]), Reason::FibNotForwarded),
     (OWN_ADDRESS, Reason::FibNotForwarded),
 ];
 /// The same of IPv6.
-pub const DEAD_ENDS6: [(IpAddr, Reason); 5] = [
+pub const DEAD_ENDS6: [(IpAddr, Reason); 6] = [
     (v6(0x91, 5), Reason::FibBlackhole),
     (v6(0x92, 5), Reason::FibUnreachable),
     (v6(0x93, 5), Reason::FibProhibited),
+    (v6(0x94, 5), Reason::TooBig),
     (v6(2, 0x66), Reason::FibNoNeighbour),
     (OWN_ADDRESS6, Reason::FibNotForwarded),
 ];
-/// Largest IPv4 packet on the way to the `FibTooBig` dead end.
+/// Largest IPv4 packet on the way to the `TooBig` dead end.
 pub const SMALL_MTU: usize = 600;
+/// The same of IPv6.
+pub const SMALL_MTU6: usize = 1300;
+/// Largest IP packet on either arm.
+pub const LINK_MTU: usize = 1500;
 
 const SLOTS: [u32; 15] = [
     WEB,
@@ -163,6 +168,7 @@ neighbour add fd00:2::11 lladdr 02:00:00:00:0b:11 nud permanent dev backends
 route add blackhole fd00:91::/64
 route add unreachable fd00:92::/64
 route add prohibit fd00:93::/64
+route add fd00:94::/64 via fd00:2::11 mtu lock 1300
 route add blackhole 10.9.1.0/24
 route add unreachable 10.9.2.0/24
 route add prohibit 10.9.3.0/24
@@ -249,7 +255,7 @@ impl Gateway {
         let ports = [(self.backends, BACKENDS_ARM), (self.clients, CLIENTS_ARM)];
         for (index, (ifindex, mac)) in ports.into_iter().enumerate() {
             self.array(map::PORTS)
-                .set(index as u32, Shape(Port { ifindex, mac, _pad: [0; 2] }), 0)
+                .set(index as u32, Shape(Port { ifindex, mac, mtu: LINK_MTU as u16 }), 0)
                 .expect("set");
         }
         for vip in [VIP, SILENT_VIP, VIP6] {
@@ -353,7 +359,7 @@ impl Gateway {
     pub fn forget_ports(&mut self) {
         for index in 0..2 {
             self.array(map::PORTS)
-                .set(index, Shape(Port { ifindex: 0, mac: [0; 6], _pad: [0; 2] }), 0)
+                .set(index, Shape(Port { ifindex: 0, mac: [0; 6], mtu: 0 }), 0)
                 .expect("set");
         }
     }

@@ -360,7 +360,7 @@ fn fib4(to: Ipv4Addr, packet_len: usize) -> Result<Way, Reason> {
         [10, 1, 0, 20] => Ok((Arm::Clients, NEAR_BACKEND_MAC)),
         _ if address == PRIMARY => Ok((Arm::Backends, PRIMARY_MAC_IN_FIB)),
         _ if address == STANDBY => Ok((Arm::Backends, STANDBY_MAC)),
-        [10, 9, 4, _] if packet_len <= super::gateway::SMALL_MTU => Ok((Arm::Backends, STANDBY_MAC)),
+        [10, 9, 4, _] if packet_len <= SMALL_MTU => Ok((Arm::Backends, STANDBY_MAC)),
         // Own and broadcast addresses. (The network's own address is unicast to the FIB, and has no neighbour.)
         [10, 1 | 2, 0, 1 | 255] => Err(Reason::FibNotForwarded),
         [10, 1 | 2, 0, _] => Err(Reason::FibNoNeighbour),
@@ -384,6 +384,7 @@ fn fib6(to: Ipv6Addr) -> Result<Way, Reason> {
         [0xfd00, 0x91, 0, 0, ..] => Err(Reason::FibBlackhole),
         [0xfd00, 0x92, 0, 0, ..] => Err(Reason::FibUnreachable),
         [0xfd00, 0x93, 0, 0, ..] => Err(Reason::FibProhibited),
+        [0xfd00, 0x94, 0, 0, ..] => Ok((Arm::Backends, STANDBY_MAC)),
         _ => Err(Reason::FibNotForwarded),
     }
 }
@@ -410,7 +411,10 @@ fn pass(bytes: &[u8], slot: u32, reason: Reason) -> Expected {
 }
 
 fn refused(bytes: &[u8], slot: u32, reason: Reason) -> Expected {
-    let passes = [Reason::FibTooBig, Reason::FibNotForwarded, Reason::FibUnsupported].contains(&reason);
+    if reason == Reason::TooBig {
+        return too_big(bytes, slot);
+    }
+    let passes = [Reason::FibNotForwarded, Reason::FibUnsupported].contains(&reason);
     let action = if passes { action::PASS } else { action::DROP };
     Expected { action, ..pass(bytes, slot, reason) }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use fastswitch_common::abi::Port;
 use fastswitch_common::word::NextHopWord;
 use tokio::runtime::Handle;
 
@@ -201,12 +202,11 @@ impl Driver {
 
     /// Stores the next-hop words that differ from what is stored.
     pub(super) fn store_next_hops(&mut self, picture: &Picture) -> Result<(), DataplaneError> {
-        let mut words = BTreeMap::new();
-        for (&address, hop) in &picture.next_hops {
-            if let Some(&mac) = picture.macs.get(&hop.ifindex) {
-                words.insert(address, self.ports.word(&mut self.dataplane, hop.ifindex, mac, hop.mac.0)?);
-            }
-        }
+        let hops = || picture.next_hops.iter().filter_map(|(&ip, hop)| Some((ip, hop, picture.port(hop)?)));
+        let ports: Vec<Port> = hops().map(|(_, _, port)| port).collect();
+        self.ports.update(&mut self.dataplane, &ports)?;
+        let words: BTreeMap<IpAddr, NextHopWord> =
+            hops().map(|(ip, hop, port)| (ip, self.ports.word(&port, hop.mac.0))).collect();
         for (service_index, service) in self.spec.services.iter().enumerate() {
             for (index, backend) in service.backends.iter().enumerate() {
                 let address = backend.address.ip();

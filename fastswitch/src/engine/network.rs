@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use fastswitch_common::abi::Port;
 use tokio::sync::mpsc;
 
 use super::error::StartError;
@@ -28,12 +29,21 @@ const BARE_LOOKS: u32 = 1000;
 pub(super) struct Picture {
     /// The configured interfaces that exist.
     pub(super) interfaces: Vec<Interface>,
-    /// Their own MAC addresses, by interface index.
-    pub(super) macs: BTreeMap<u32, [u8; 6]>,
     /// Next hop of every backend address that has one.
     pub(super) next_hops: BTreeMap<IpAddr, NextHop>,
     /// Whom backends that are spoken to from the gateway's own address see, by the backend's.
     pub(super) own_addresses: BTreeMap<IpAddr, IpAddr>,
+}
+
+impl Picture {
+    /// The way out to a next hop, if that is one of the configured interfaces.
+    pub(super) fn port(&self, hop: &NextHop) -> Option<Port> {
+        let interface = self.interfaces.iter().find(|interface| interface.ifindex == hop.ifindex)?;
+        let mtu = hop.mtu.map_or(interface.mtu, |mtu| mtu.min(interface.mtu));
+        // No IP packet is longer than a u16 says.
+        let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+        Some(Port { ifindex: interface.ifindex, mac: interface.mac.0, mtu })
+    }
 }
 
 /// A VIP, or an address of the pool, and the interface it belongs on.
@@ -247,8 +257,7 @@ pub(super) async fn picture(net: &Net, spec: &Spec) -> Result<Picture, NetError>
     let next_hops: BTreeMap<IpAddr, NextHop> =
         addresses.into_iter().zip(found).filter_map(|(address, hop)| Some((address, hop?))).collect();
     let own_addresses = own_addresses(net, spec).await?;
-    let macs = interfaces.iter().map(|interface| (interface.ifindex, interface.mac.0)).collect();
-    Ok(Picture { interfaces, macs, next_hops, own_addresses })
+    Ok(Picture { interfaces, next_hops, own_addresses })
 }
 
 /// A VIP or an address of the pool is not the gateway's own: it may go elsewhere.

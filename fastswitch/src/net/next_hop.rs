@@ -10,7 +10,9 @@ use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
+};
 
 use super::{Family, Mac, Net, NetError, answer, answers, interface};
 
@@ -24,6 +26,8 @@ pub struct NextHop {
     pub ifindex: u32,
     /// The machine that takes it there.
     pub mac: Mac,
+    /// Length in bytes of the largest IP packet that the route takes, if it says.
+    pub mtu: Option<u32>,
 }
 
 /// A route's answer.
@@ -41,6 +45,7 @@ struct Route {
     way: Way,
     /// Whom packets of the gateway itself say they are from.
     source: Option<IpAddr>,
+    mtu: Option<u32>,
 }
 
 impl Net {
@@ -60,15 +65,15 @@ impl Net {
     /// When the kernel does not answer.
     pub async fn next_hops(&self, to: &[IpAddr]) -> Result<Vec<Option<NextHop>>, NetError> {
         let distinct: HashSet<IpAddr> = to.iter().copied().collect();
-        let ways: HashMap<IpAddr, Option<Way>> = stream::iter(distinct)
-            .map(|to| async move { Ok::<_, NetError>((to, self.way(to).await?)) })
+        let routes: HashMap<IpAddr, Option<Route>> = stream::iter(distinct)
+            .map(|to| async move { Ok::<_, NetError>((to, self.route(to).await?)) })
             .buffer_unordered(WINDOW)
             .try_collect()
             .await?;
         let neighbours = self.neighbours().await?;
         let next_hop = |to: &IpAddr| {
-            let way = ways.get(to).copied().flatten()?;
-            neighbours.get(&way).map(|mac| NextHop { ifindex: way.ifindex, mac: *mac })
+            let Route { way, mtu, .. } = routes.get(to).copied().flatten()?;
+            neighbours.get(&way).map(|mac| NextHop { ifindex: way.ifindex, mac: *mac, mtu })
         };
         Ok(to.iter().map(next_hop).collect())
     }
@@ -173,7 +178,7 @@ fn parse_route(to: IpAddr, route: &RouteMessage) -> Option<Route> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
-    let (mut ifindex, mut address, mut source) = (None, to, None);
+    let (mut ifindex, mut address, mut source, mut mtu) = (None, to, None, None);
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
@@ -183,12 +188,18 @@ fn parse_route(to: IpAddr, route: &RouteMessage) -> Option<Route> {
             RouteAttribute::Via(RouteVia::Inet6(router)) => address = (*router).into(),
             RouteAttribute::PrefSource(RouteAddress::Inet(own)) => source = Some((*own).into()),
             RouteAttribute::PrefSource(RouteAddress::Inet6(own)) => source = Some((*own).into()),
+            RouteAttribute::Metrics(metrics) => {
+                mtu = metrics.iter().find_map(|metric| match metric {
+                    RouteMetric::Mtu(mtu) => Some(*mtu),
+                    _ => None,
+                });
+            }
             // The packet would have to be wrapped first.
             RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => return None,
             _ => {}
         }
     }
-    Some(Route { way: Way { ifindex: ifindex?, address }, source })
+    Some(Route { way: Way { ifindex: ifindex?, address }, source, mtu })
 }
 
 fn parse_neighbour(message: &NeighbourMessage) -> Option<(Way, Mac)> {

@@ -7,7 +7,7 @@ use crate::support::{
     frame::v6,
     gateway::{
         CLIENT6, DEAD_ENDS6, LOST6, LOST6_VIP, NAMES6, NAMES6_PRIMARY, NAMES6_VIP, OWN_ADDRESS6, PRIMARY6,
-        UNRESOLVED_CLIENT6, VIP6, WEB6, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP,
+        SMALL_MTU6, UNRESOLVED_CLIENT6, VIP6, WEB6, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP,
     },
 };
 
@@ -138,10 +138,13 @@ fn forwarding() -> Vec<Case> {
         |gateway| gateway.switch(LOST6, Some(2), false),
         |gateway| gateway.switch(LOST6, Some(3), false),
         |gateway| gateway.switch(LOST6, Some(4), false),
+        |gateway| gateway.switch(LOST6, Some(5), false),
     ];
     for ((backend, reason), point) in DEAD_ENDS6.into_iter().zip(POINT) {
-        let frame = from_client(tcp(CLIENT_PORT, LOST6_VIP, flag::ACK, b""));
+        let payload = if reason == Reason::TooBig { vec![0; SMALL_MTU6 - 59] } else { vec![] };
+        let frame = from_client(tcp(CLIENT_PORT, LOST6_VIP, flag::ACK, &payload));
         let step = match reason {
+            Reason::TooBig => answer(&frame, &too_big(&frame, SMALL_MTU6), LOST6, reason),
             Reason::FibNotForwarded => pass(Arm::Clients, &frame, LOST6, reason),
             _ => drop(Arm::Clients, &frame, LOST6, reason),
         };

@@ -8,6 +8,7 @@ mod ipv6;
 mod left_alone;
 mod to_backends;
 mod to_clients;
+mod too_big;
 
 use std::net::IpAddr;
 
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
         dsr::all(),
         full_nat::all(),
         connections::all(),
+        too_big::all(),
     ];
     parts.into_iter().flatten().collect()
 }
@@ -112,6 +114,15 @@ fn unreachable(frame: &Frame) -> Frame {
     icmp(frame.to, frame.from, type_, code, [0; 4], &frame.packet()[..quoted]).macs(CLIENTS_ARM, CLIENT_MAC)
 }
 
+/// The message that `frame` does not fit into `mtu` bytes, back to its sender.
+fn too_big(frame: &Frame, mtu: usize) -> Frame {
+    let quoted = frame.header_len() + 8;
+    let (type_, code, quoted) = if frame.from.is_ipv4() { (3, 4, quoted) } else { (2, 0, quoted.min(128)) };
+    let [high, low] = (mtu as u16).to_be_bytes();
+    icmp(frame.to, frame.from, type_, code, [0, 0, high, low], &frame.packet()[..quoted])
+        .macs(frame.to_mac, frame.from_mac)
+}
+
 /// Untouched bytes that need not be a frame, to the kernel, as nobody's.
 fn pass_bytes(bytes: &[u8], reason: Reason) -> Step {
     packet(Arm::Clients, bytes.to_vec(), action::PASS, bytes.to_vec(), NO_SERVICE, reason)
@@ -149,9 +160,14 @@ fn reply(frame: &Frame, out: &Frame, slot: u32, reason: Reason) -> Step {
     }
 }
 
-/// Answered, on the arm it came by.
+/// Answered, on the clients' arm.
 fn answer(frame: &Frame, out: &Frame, slot: u32, reason: Reason) -> Step {
-    packet(Arm::Clients, frame.bytes(), action::TX, out.bytes(), slot, reason)
+    answer_at(Arm::Clients, frame, out, slot, reason)
+}
+
+/// Answered, on the arm it came by.
+fn answer_at(arm: Arm, frame: &Frame, out: &Frame, slot: u32, reason: Reason) -> Step {
+    packet(arm, frame.bytes(), action::TX, out.bytes(), slot, reason)
 }
 
 const CLIENT_PORT: Address = (CLIENT, 40000);

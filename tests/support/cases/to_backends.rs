@@ -146,12 +146,12 @@ pub(super) fn fib() -> Vec<Case> {
     for ((backend, reason), point) in DEAD_ENDS.into_iter().zip(POINT) {
         let frame = |len: usize| from_client(tcp(CLIENT_PORT, LOST_VIP, flag::ACK, &vec![0; len]));
         let steps = match reason {
-            Reason::FibTooBig => {
+            Reason::TooBig => {
                 let fits = frame(SMALL_MTU - 40);
                 let out = fits.clone().renamed_destination((backend, LOST_PORT), BACKENDS_ARM, STANDBY_MAC);
                 vec![
                     forward(&fits, &out, LOST, Reason::ForwardedFib),
-                    pass(Arm::Clients, &frame(SMALL_MTU - 39), LOST, reason),
+                    answer(&frame(SMALL_MTU - 39), &too_big(&frame(SMALL_MTU - 39), SMALL_MTU), LOST, reason),
                 ]
             }
             Reason::FibNotForwarded | Reason::FibUnsupported => {

@@ -111,14 +111,15 @@ pub(super) fn replies() -> Vec<Case> {
             reason: Reason::Replied,
             forwarded: 0,
         };
-        let stop = || pass(Arm::Backends, &large, WEB, Reason::FibTooBig);
+        let stop = || answer_at(Arm::Backends, &large, &too_big(&large, SMALL_MTU), WEB, Reason::TooBig);
         case("reply: the route of a small packet is not that of one too big", [go(), stop(), go(), stop()])
     });
     for (client, reason) in DEAD_ENDS {
-        let payload = if reason == Reason::FibTooBig { vec![0; SMALL_MTU - 39] } else { vec![] };
+        let payload = if reason == Reason::TooBig { vec![0; SMALL_MTU - 39] } else { vec![] };
         let frame = from_backend(tcp(WEB_PRIMARY, (client, 40000), flag::ACK, &payload));
         let step = match reason {
-            Reason::FibTooBig | Reason::FibUnsupported => pass(Arm::Backends, &frame, WEB, reason),
+            Reason::TooBig => answer_at(Arm::Backends, &frame, &too_big(&frame, SMALL_MTU), WEB, reason),
+            Reason::FibUnsupported => pass(Arm::Backends, &frame, WEB, reason),
             // No way at all and the gateway's own address look the same to the FIB.
             Reason::FibNotForwarded => pass(Arm::Backends, &frame, WEB, Reason::ToGateway),
             _ => drop(Arm::Backends, &frame, WEB, reason),
