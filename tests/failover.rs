@@ -18,6 +18,8 @@ mod log;
 mod operator;
 #[path = "failover/packets.rs"]
 mod packets;
+#[path = "failover/path.rs"]
+mod path;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ipv6::trials(),
         dsr::trials(),
         full_nat::trials(),
+        path::trials(),
         failures::trials(),
         cold::trials(),
         connections::trials(),

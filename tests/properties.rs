@@ -19,7 +19,7 @@ mod support {
 use std::cell::RefCell;
 
 use fastswitch_common::{reason::Fate, word::SwitchWord};
-use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use proptest::{collection::vec, prelude::*, sample::Index, test_runner::TestRunner};
 use support::{
     arbitrary::{config, damage, segment},
     cases::action,
@@ -29,8 +29,8 @@ use support::{
     frame::{Address, Body, Frame, flag, icmp, tcp},
     gateway::{
         Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, FULL, Gateway, NAMES_PRIMARY, NAMES_VIP,
-        NAMES6_PRIMARY, NAMES6_VIP, NEAR_VIP, OWN_ADDRESS, OWN_ADDRESS6, PRIMARY_MAC, SHARED_VIP,
-        SHARED6_VIP, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, STANDBY_MAC, UNRESOLVED_CLIENT,
+        NAMES6_PRIMARY, NAMES6_VIP, NEAR_VIP, OWN_ADDRESS, OWN_ADDRESS6, PRIMARY, PRIMARY_MAC, PRIMARY6,
+        SHARED_VIP, SHARED6_VIP, SILENT_NAMES_VIP, SILENT_SERVICE_VIP, STANDBY_MAC, UNRESOLVED_CLIENT,
         UNRESOLVED_CLIENT6, VIP, VIP6, WEB, WEB_PRIMARY, WEB_STANDBY, WEB_VIP, WEB6_PRIMARY, WEB6_STANDBY,
         WEB6_VIP, from_backend, from_client,
     },
@@ -311,7 +311,12 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         to_gateway(segment(client, NAMES_PRIMARY, 17)),
         to_gateway(echo.boxed()),
     ];
-    let frames = prop_oneof![frames4, frames6];
+    let whole = prop_oneof![frames4, frames6].boxed();
+    let frames = prop_oneof![
+        4 => whole.clone(),
+        2 => (whole, 0..4usize, any::<Index>(), any::<bool>()).prop_map(part),
+        2 => icmp_errors(),
+    ];
     let damaged = (frames, vec(damage(), 0..4)).prop_map(|(frame, damage)| {
         let mut bytes = frame.bytes();
         for damage in damage {
@@ -320,6 +325,47 @@ fn anything() -> impl Strategy<Value = Vec<u8>> {
         bytes
     });
     prop_oneof![1 => vec(any::<u8>(), 14..200), 9 => damaged]
+}
+
+/// A part of a frame, as if fragmented with one of a few identifications.
+fn part((frame, id, which, short): (Frame, usize, Index, bool)) -> Frame {
+    let mut parts = frame.parts(id as u32, if short { 16 } else { 64 });
+    parts.swap_remove(which.index(parts.len()))
+}
+
+/// Errors about packets to backends and to clients, with some of what they were about.
+fn icmp_errors() -> impl Strategy<Value = Frame> {
+    let (client, client6) = ((CLIENT, 40000), (CLIENT6, 40000));
+    let lost = (UNRESOLVED_CLIENT, 40000);
+    let about = prop_oneof![
+        segment(WEB_VIP, client, 6),
+        segment(NAMES_VIP, client, 17),
+        segment(SHARED_VIP, client, 6),
+        segment(NEAR_VIP, client, 6),
+        segment(client, WEB_STANDBY, 6),
+        segment(client, NAMES_PRIMARY, 17),
+        segment(lost, NAMES_PRIMARY, 17),
+        segment((OWN_ADDRESS, 50000), WEB_PRIMARY, 6),
+        segment(client, SHARED_VIP, 6),
+        segment(WEB6_VIP, client6, 6),
+        segment(NAMES6_VIP, client6, 17),
+        segment(SHARED6_VIP, client6, 17),
+        segment(client6, WEB6_STANDBY, 6),
+        segment(client6, NAMES6_PRIMARY, 17),
+    ];
+    let about = prop_oneof![
+        3 => about.clone(),
+        1 => about.prop_map(|frame| frame.parts(1, 64).swap_remove(0)),
+    ];
+    (about, 0..13u8, any::<(u8, [u8; 4], u8)>(), any::<Index>()).prop_map(
+        |(about, type_, (code, rest, ttl), len)| {
+            let packet = about.packet();
+            let len = packet.len().min(20 + len.index(160));
+            let from = if about.from.is_ipv4() { PRIMARY } else { PRIMARY6 };
+            from_client(icmp(from, about.from, type_, code, rest, &packet[..len]))
+                .with(|frame| frame.ttl = ttl)
+        },
+    )
 }
 
 fn to_gateway(frames: BoxedStrategy<Frame>) -> BoxedStrategy<Frame> {

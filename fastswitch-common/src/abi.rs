@@ -34,6 +34,8 @@ pub const MAX_PORTS: u32 = 64;
 pub const CLIENTS_KEPT: u32 = 1 << 16;
 /// Established connections that the program remembers; when full, the one looked up least recently goes.
 pub const CONNECTIONS_KEPT: u32 = 1 << 17;
+/// Fragmented packets that the program remembers; when full, the one unused for longest goes.
+pub const FRAGMENTS_KEPT: u32 = 1 << 12;
 /// Bytes kept of a name.
 pub const NAME_LEN: usize = 48;
 /// Slot of the counters of packets that belong to no service.
@@ -77,6 +79,8 @@ pub mod map {
     /// Memory-mapped array of [`crate::mark::BUCKETS`] words: the flows that are to be looked up, see [`crate::mark`].
     /// Kernel and daemon write; hints, of which each may lose some.
     pub const MARKS: &str = "MARKS";
+    /// LRU hash from [`super::Fragmented`] to [`super::Ports`]: of packets whose first part has come by. Kernel writes.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
     /// LRU hash from client [`crate::address::Address`] to [`super::Hop`], learned from its own packets. Kernel writes.
     pub const CLIENTS: &str = "CLIENTS";
     /// Hash from [`crate::flow::Direction`] to [`crate::flow::Translation`], sized by the configuration. Kernel writes, and the
@@ -95,7 +99,7 @@ pub mod map {
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them that are pinned.
-    pub const ALL: [&str; 20] = [
+    pub const ALL: [&str; 21] = [
         META,
         PROGRAMS,
         SERVICES,
@@ -108,6 +112,7 @@ pub mod map {
         HALF_OPEN,
         CONNECTIONS,
         MARKS,
+        FRAGMENTS,
         CLIENTS,
         FLOWS,
         ATTEMPTS,
@@ -132,11 +137,21 @@ pub mod program {
     pub const FULL_NAT: u32 = 2;
     /// Begins flows for [`FULL_NAT`], which goes on.
     pub const ATTEMPT: u32 = 3;
+    /// Goes on with ICMP errors.
+    pub const ICMP_ERROR: u32 = 4;
+    /// Goes on with parts of fragmented packets.
+    pub const FRAGMENT: u32 = 5;
     /// How many there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 6;
     /// Their names in the object, by number.
-    pub const NAMES: [&str; COUNT as usize] =
-        ["fastswitch_ipv6", "fastswitch_other", "fastswitch_full_nat", "fastswitch_attempt"];
+    pub const NAMES: [&str; COUNT as usize] = [
+        "fastswitch_ipv6",
+        "fastswitch_other",
+        "fastswitch_full_nat",
+        "fastswitch_attempt",
+        "fastswitch_icmp_error",
+        "fastswitch_fragment",
+    ];
 }
 
 /// IANA protocol numbers that appear in keys.
@@ -258,6 +273,34 @@ pub struct Flow {
     pub server: Endpoint,
 }
 
+/// What the parts of a fragmented packet have in common (RFC 791, 3.2; RFC 8200, 4.5).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fragmented {
+    /// Who sends it.
+    pub source: Address,
+    /// Whom it is for.
+    pub destination: Address,
+    /// Identification, in memory as on the wire; IPv4's are the first two bytes.
+    pub id: u32,
+    /// What IPv4 says that it carries; 0 in IPv6, which does not count it.
+    pub protocol: u32,
+}
+
+/// Between which ports a fragmented packet goes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports {
+    /// Of the sender, as on the wire.
+    pub source: [u8; 2],
+    /// Of the receiver, as on the wire.
+    pub destination: [u8; 2],
+    /// One of [`protocol`].
+    pub protocol: u8,
+    /// Zero.
+    pub _pad: [u8; 3],
+}
+
 /// How a client was last reached by: the reverse of the way its packet came.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -301,6 +344,10 @@ unsafe impl Plain for Port {}
 // SAFETY: as above.
 unsafe impl Plain for Flow {}
 // SAFETY: as above.
+unsafe impl Plain for Fragmented {}
+// SAFETY: as above.
+unsafe impl Plain for Ports {}
+// SAFETY: as above.
 unsafe impl Plain for Hop {}
 // SAFETY: as above.
 unsafe impl Plain for Counters {}
@@ -342,6 +389,8 @@ const _: () = {
     assert!(size::<Backend>() == 32);
     assert!(size::<Port>() == 12);
     assert!(size::<Flow>() == 40);
+    assert!(size::<Fragmented>() == 40);
+    assert!(size::<Ports>() == 8);
     assert!(size::<Hop>() == 16);
 };
 
@@ -351,6 +400,11 @@ impl Meta {
     pub const fn current(daemon_pid: u32, version: [u8; 4]) -> Self {
         Self { magic: MAGIC, abi: ABI, layout: LAYOUT, daemon_pid, version }
     }
+}
+
+impl Ports {
+    /// Those of nothing.
+    pub const NONE: Self = Self { source: [0; 2], destination: [0; 2], protocol: 0, _pad: [0; 3] };
 }
 
 impl Backend {

@@ -21,6 +21,13 @@ impl Delta {
         Self(self.0 + sum_of(old.map(|word| !word)) + sum_of(new))
     }
 
+    /// Both changes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
     /// The checksum that was `check` before the change.
     #[inline(always)]
     #[must_use]

@@ -1,9 +1,11 @@
 //! What a frame carries, as far as the switch is concerned: Ethernet, IPv4 with options, IPv6 with extension headers,
-//! TCP, UDP, echo requests.
+//! TCP, UDP, echo requests, ICMP errors.
 //!
 //! Refuses to interpret anything whose headers do not hold together, and changes nothing.
 
 mod extension;
+mod fragment;
+mod icmp_error;
 
 use network_types::{
     icmp::Icmpv4Hdr,
@@ -11,6 +13,9 @@ use network_types::{
     tcp::TcpHdr,
     udp::UdpHdr,
 };
+
+pub use fragment::{First, Fragment, fragment};
+pub use icmp_error::{IcmpError, icmp_error};
 
 use crate::{
     abi::{Endpoint, protocol},
@@ -31,6 +36,8 @@ pub(crate) const ADDRESSES_V4: usize = 12;
 pub(crate) const ADDRESSES_V6: usize = 8;
 /// Offset and more-fragments; don't-fragment and the reserved bit make no fragment.
 const FRAGMENT: u16 = 0x3fff;
+/// The offset alone.
+const OFFSET: u16 = 0x1fff;
 /// Where data offset and flags are in a TCP header.
 const TCP_FLAGS: usize = 12;
 const FIN: u8 = 0x01;
@@ -57,8 +64,10 @@ pub enum Content {
     Segment(Segment),
     /// An echo request.
     Echo(Echo),
-    /// Any part of a fragmented packet to this address.
-    Fragment(Address),
+    /// An ICMP message that a packet was not delivered; [`icmp_error()`] reads on.
+    IcmpError(Outer),
+    /// Any part of a fragmented packet; [`fragment()`] reads on.
+    Fragment(Outer),
 }
 
 /// A whole TCP segment or UDP datagram.
@@ -109,7 +118,27 @@ pub struct Echo {
     pub header: u16,
 }
 
+/// An IP header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outer {
+    /// Which.
+    pub family: Family,
+    /// Who sends it.
+    pub source: Address,
+    /// Whom it is for.
+    pub destination: Address,
+    /// Offset in the frame of what it carries, in bytes.
+    pub header: u16,
+    /// Length of the IP packet, in bytes.
+    pub total_len: u16,
+    /// Time to live, or hop limit, as it arrived.
+    pub ttl: u8,
+    /// Type of service, or traffic class.
+    pub tos: u8,
+}
+
 /// What an IP packet carries.
+#[derive(Clone, Copy)]
 struct Body {
     /// One of [`protocol`], or anything else.
     protocol: u8,
@@ -178,13 +207,21 @@ pub fn ipv4(packet: &Packet<'_>) -> Result<Content, Reason> {
     }
 
     let (from, to) = addresses(packet, IP, Family::V4).ok_or(Reason::Malformed)?;
-    if u16::from_be_bytes(ip.frags) & FRAGMENT != 0 {
-        return Ok(Content::Fragment(to));
-    }
-
     let body = Body { protocol: ip.proto, header: IP + header_len, len };
+    let outer = Outer {
+        family: Family::V4,
+        source: from,
+        destination: to,
+        header: body.header as u16,
+        total_len,
+        ttl: ip.ttl,
+        tos: ip.tos,
+    };
+    if u16::from_be_bytes(ip.frags) & FRAGMENT != 0 {
+        return Ok(Content::Fragment(outer));
+    }
     if body.protocol == protocol::ICMP {
-        return echo(packet, &body, Family::V4, from, to);
+        return icmp(packet, &body, outer);
     }
     let Start { ports, opens, ends } = transport(packet, &body)?;
     Ok(Content::Segment(Segment {
@@ -218,17 +255,27 @@ pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
     if from.is_v4() || to.is_v4() {
         return Err(Reason::NotOurs);
     }
+    let outer = Outer {
+        family: Family::V6,
+        source: from,
+        destination: to,
+        header: (IP + Ipv6Hdr::LEN) as u16,
+        // More than a u16 holds is a jumbogram (RFC 2675), whose payload length is zero.
+        total_len: total_len as u16,
+        ttl: ip.hop_limit,
+        tos: ip.vcf[0] << 4 | ip.vcf[1] >> 4,
+    };
     let body = match ip.next_hdr {
         protocol::TCP | protocol::UDP | protocol::ICMPV6 => {
             Body { protocol: ip.next_hdr, header: IP + Ipv6Hdr::LEN, len: usize::from(payload_len) }
         }
-        first => match extension::walk(packet, first, IP + total_len)? {
-            Some(body) => body,
-            None => return Ok(Content::Fragment(to)),
+        first => match extension::walk(packet, first, IP + Ipv6Hdr::LEN, IP + total_len)? {
+            extension::End::Body(body) => body,
+            extension::End::Fragment(..) => return Ok(Content::Fragment(outer)),
         },
     };
     if body.protocol == protocol::ICMPV6 {
-        return echo(packet, &body, Family::V6, from, to);
+        return icmp(packet, &body, outer);
     }
     let Start { ports, opens, ends } = transport(packet, &body)?;
     Ok(Content::Segment(Segment {
@@ -236,10 +283,9 @@ pub fn ipv6(packet: &Packet<'_>) -> Result<Content, Reason> {
         source: Endpoint::from_wire(from, ports.source, body.protocol),
         destination: Endpoint::from_wire(to, ports.destination, body.protocol),
         header: body.header as u16,
-        // More than a u16 holds is a jumbogram (RFC 2675), whose payload length is zero.
-        total_len: total_len as u16,
-        ttl: ip.hop_limit,
-        tos: ip.vcf[0] << 4 | ip.vcf[1] >> 4,
+        total_len: outer.total_len,
+        ttl: outer.ttl,
+        tos: outer.tos,
         opens,
         ends,
     }))
@@ -297,23 +343,22 @@ pub fn control(packet: &Packet<'_>, segment: &Segment) -> Option<Control> {
 }
 
 #[inline(always)]
-fn echo(
-    packet: &Packet<'_>,
-    body: &Body,
-    family: Family,
-    source: Address,
-    destination: Address,
-) -> Result<Content, Reason> {
+fn icmp(packet: &Packet<'_>, body: &Body, outer: Outer) -> Result<Content, Reason> {
     let icmp = packet.get::<Icmpv4Hdr>(body.header).ok_or(Reason::Malformed)?;
     if body.len < Icmpv4Hdr::LEN {
         return Err(Reason::Malformed);
     }
-    let request = match family {
+    let request = match outer.family {
         Family::V4 => ECHO_REQUEST,
         Family::V6 => ECHO_REQUEST_V6,
     };
-    if icmp.type_ != request || icmp.code != 0 {
-        return Err(Reason::NotOurs);
+    let Outer { family, source, destination, .. } = outer;
+    let header = body.header as u16;
+    match (icmp.type_, icmp.code) {
+        (type_, 0) if type_ == request => Ok(Content::Echo(Echo { family, source, destination, header })),
+        (type_, _) if icmp_error::is_error(family, type_) => {
+            Ok(Content::IcmpError(Outer { header, ..outer }))
+        }
+        _ => Err(Reason::NotOurs),
     }
-    Ok(Content::Echo(Echo { family, source, destination, header: body.header as u16 }))
 }

@@ -49,7 +49,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Not IP, or none of TCP, UDP and echo to a VIP, from a backend or to one.
+    /// Not IP, or none of TCP, UDP, their ICMP errors and echo to a VIP, from a backend or to one.
     NotOurs = 0, "not_ours", Pass;
     /// To the active backend, by the next hop that the daemon keeps.
     Forwarded = 1, "forwarded", Forward;
@@ -71,7 +71,7 @@ reasons! {
     ToGateway = 9, "to_gateway", Pass;
     /// Between a client and a backend's own address.
     Direct = 10, "direct", Pass;
-    /// Fragment of a packet to a VIP.
+    /// Fragment of a packet to a VIP that carries something else than TCP and UDP, or less than their header.
     Fragment = 11, "fragment", Pass;
     /// TTL or hop limit too small to forward.
     TtlExpired = 12, "ttl_expired", Pass;
@@ -100,6 +100,12 @@ reasons! {
     Impossible = 23, "impossible", Abort;
     /// Larger than the MTU of the way out, answered with fragmentation needed or packet too big.
     TooBig = 24, "too_big", Answer;
+    /// ICMP error about a packet of a service, to the backend that sent it.
+    IcmpErrorForwarded = 25, "icmp_error_forwarded", Forward;
+    /// ICMP error about a packet to a backend, to the client that sent it.
+    IcmpErrorReplied = 26, "icmp_error_replied", Reply;
+    /// Fragment to or from a VIP whose first part has not come by, or too long ago.
+    FragmentUnmatched = 27, "fragment_unmatched", Pass;
     /// Segment of a connection in mode `full_nat` that the gateway knows nothing of, or no more: answered with a reset.
     FlowUnknown = 28, "flow_unknown", Answer;
     /// New flow in mode `full_nat`, and no port is free to speak to the backend from.

@@ -1,7 +1,9 @@
-//! Sends a segment on: under another address, one hop further, or as it is to another station; with every checksum
-//! that covers what changes.
+//! Sends a segment, or an ICMP error about one, on: under another address, one hop further, or as it is to another
+//! station; with every checksum that covers what changes.
 //!
 //! Refuses to decide where to; works on segments that [`crate::parse`] found whole.
+
+mod icmp_error;
 
 use network_types::{
     ip::{Ipv4Hdr, Ipv6Hdr},
@@ -15,8 +17,10 @@ use crate::{
     checksum::Delta,
     flow::Direction,
     packet::{Ethernet, Macs, Packet},
-    parse::{ADDRESSES_V4, ADDRESSES_V6, Family, IP, Segment},
+    parse::{ADDRESSES_V4, ADDRESSES_V6, Family, IP, NOWHERE, Segment},
 };
+
+pub use icmp_error::rename_error;
 
 /// Which end of a segment is renamed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,15 +53,12 @@ pub fn rename(
     macs: Macs,
 ) -> Option<()> {
     hand_over(packet, macs)?;
-    let addresses = match segment.family {
-        Family::V4 => ipv4(packet, end, name.address, 1)?,
-        Family::V6 => ipv6(packet, end, name.address, 1)?,
-    };
+    let addresses = outside(packet, segment.family, end, name.address, 1)?;
     transport(packet, segment, end, name.port(), addresses)
 }
 
-/// Changes the port of one `end`; `addresses` is what the change of addresses does to checksums, which counts here too, by
-/// the pseudo header.
+/// Changes the port of one `end`, if it is in this packet; `addresses` is what the change of addresses does to checksums,
+/// which counts here too, by the pseudo header.
 #[inline(always)]
 fn transport(
     packet: &mut Packet<'_>,
@@ -66,6 +67,9 @@ fn transport(
     port: [u8; 2],
     addresses: Delta,
 ) -> Option<()> {
+    if segment.header == NOWHERE {
+        return Some(());
+    }
     match segment.source.protocol() {
         protocol::TCP => {
             let tcp = packet.get_mut::<TcpHdr>(usize::from(segment.header))?;
@@ -94,38 +98,55 @@ fn transport(
 #[must_use]
 pub fn rename_both(packet: &mut Packet<'_>, segment: &Segment, names: &Direction, macs: Macs) -> Option<()> {
     rename(packet, segment, End::Source, names.source, macs)?;
-    let addresses = match segment.family {
-        Family::V4 => ipv4(packet, End::Destination, names.destination.address, 0)?,
-        Family::V6 => ipv6(packet, End::Destination, names.destination.address, 0)?,
-    };
+    let addresses = outside(packet, segment.family, End::Destination, names.destination.address, 0)?;
     transport(packet, segment, End::Destination, names.destination.port(), addresses)
 }
 
-/// Changes an IPv4 header, and takes `hops` from its TTL; gives what the change of the address does to checksums.
+/// Changes an address of the packet, and takes `hops` from its TTL; gives what the change of the address does to checksums.
 #[inline(always)]
-fn ipv4(packet: &mut Packet<'_>, end: End, address: Address, hops: u8) -> Option<Delta> {
-    let at = match end {
-        End::Source => IP + ADDRESSES_V4,
-        End::Destination => IP + ADDRESSES_V4 + 4,
-    };
-    let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 2]>(at)?, address.pairs_v4());
-    let delta = Delta::default().words([Address::from_pairs_v4(old).words()[3]], [address.words()[3]]);
-    let ip = packet.get_mut::<Ipv4Hdr>(IP)?;
-    let ttl = ip.ttl.checked_sub(hops)?;
-    ip.check = delta.word([ip.ttl, ip.proto], [ttl, ip.proto]).apply(ip.check);
-    ip.ttl = ttl;
+fn outside(packet: &mut Packet<'_>, family: Family, end: End, address: Address, hops: u8) -> Option<Delta> {
+    let delta = readdress(packet, IP, family, end, address)?;
+    match family {
+        Family::V4 => {
+            let ip = packet.get_mut::<Ipv4Hdr>(IP)?;
+            let ttl = ip.ttl.checked_sub(hops)?;
+            ip.check = delta.word([ip.ttl, ip.proto], [ttl, ip.proto]).apply(ip.check);
+            ip.ttl = ttl;
+        }
+        Family::V6 => {
+            let ip = packet.get_mut::<Ipv6Hdr>(IP)?;
+            ip.hop_limit = ip.hop_limit.checked_sub(hops)?;
+        }
+    }
     Some(delta)
 }
 
-/// Changes an IPv6 header, as [`ipv4`] does.
+/// Changes an address in the IP header at `ip`; gives what that does to checksums.
 #[inline(always)]
-fn ipv6(packet: &mut Packet<'_>, end: End, address: Address, hops: u8) -> Option<Delta> {
-    let at = match end {
-        End::Source => IP + ADDRESSES_V6,
-        End::Destination => IP + ADDRESSES_V6 + 16,
-    };
-    let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 8]>(at)?, address.pairs_v6());
-    let ip = packet.get_mut::<Ipv6Hdr>(IP)?;
-    ip.hop_limit = ip.hop_limit.checked_sub(hops)?;
-    Some(Delta::default().words(Address::from_pairs_v6(old).words(), address.words()))
+fn readdress(
+    packet: &mut Packet<'_>,
+    ip: usize,
+    family: Family,
+    end: End,
+    address: Address,
+) -> Option<Delta> {
+    match family {
+        Family::V4 => {
+            let at = match end {
+                End::Source => ip + ADDRESSES_V4,
+                End::Destination => ip + ADDRESSES_V4 + 4,
+            };
+            let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 2]>(at)?, address.pairs_v4());
+            let ([.., old], [.., new]) = (Address::from_pairs_v4(old).words(), address.words());
+            Some(Delta::default().words([old], [new]))
+        }
+        Family::V6 => {
+            let at = match end {
+                End::Source => ip + ADDRESSES_V6,
+                End::Destination => ip + ADDRESSES_V6 + 16,
+            };
+            let old = core::mem::replace(packet.get_mut::<[[u8; 2]; 8]>(at)?, address.pairs_v6());
+            Some(Delta::default().words(Address::from_pairs_v6(old).words(), address.words()))
+        }
+    }
 }

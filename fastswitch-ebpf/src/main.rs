@@ -3,7 +3,7 @@
 //! Owns the order in which a packet is looked up. Refuses to parse or rewrite (that is `fastswitch_common`, so that a
 //! host can test it) and to decide who is active (that is the daemon's switch word).
 //!
-//! Each family is a program of its own, and what is no segment a third: the kernel allows 512 bytes of stack for a whole
+//! Each family is a program of its own, and so is each kind of what is no whole segment: the kernel allows 512 bytes of stack for a whole
 //! chain of calls, and the compiler makes better code of one thing at a time. What is marked `#[inline(never)]` is
 //! rare, and takes no room from the instructions, registers and stack of what most packets need. Such a function is given
 //! a [`scratch::copy`]: what is passed by reference has to be in memory from its first use on, for every packet.
@@ -18,7 +18,9 @@ mod drain;
 mod echo;
 mod fib;
 mod forward;
+mod fragment;
 mod full_nat;
+mod icmp_error;
 mod maps;
 mod outage;
 mod recent;
@@ -36,7 +38,7 @@ use fastswitch_common::{
 };
 
 use crate::{
-    maps::{ORIGINS, PROGRAMS, is_vip},
+    maps::{ORIGINS, PROGRAMS},
     verdict::Verdict,
 };
 
@@ -95,13 +97,29 @@ fn fastswitch_attempt(ctx: XdpContext) -> u32 {
 fn fastswitch_other(ctx: XdpContext) -> u32 {
     let reason = match parse::parse(&ctx::packet(&ctx)) {
         Ok(Content::Echo(echo)) => echo::answer(&ctx, &echo),
-        Ok(Content::Fragment(destination)) if is_vip(&destination) => Reason::Fragment,
-        Ok(Content::Fragment(_)) => Reason::NotOurs,
+        Ok(Content::IcmpError(_)) => return go_on(&ctx, program::ICMP_ERROR),
+        Ok(Content::Fragment(_)) => return go_on(&ctx, program::FRAGMENT),
         // Cannot be: it was none a moment ago.
         Ok(Content::Segment(_)) => Reason::Impossible,
         Err(reason) => reason,
     };
     Verdict::no_service(reason).carry_out(&ctx)
+}
+
+/// Goes on with what is an ICMP error, read once more.
+#[xdp]
+fn fastswitch_icmp_error(ctx: XdpContext) -> u32 {
+    let packet = ctx::packet(&ctx);
+    match parse::parse(&packet) {
+        Ok(Content::IcmpError(outer)) => icmp_error::verdict(&ctx, packet, &outer).carry_out(&ctx),
+        _ => Verdict::no_service(Reason::Impossible).carry_out(&ctx),
+    }
+}
+
+/// Goes on with what is part of a fragmented packet, read once more.
+#[xdp]
+fn fastswitch_fragment(ctx: XdpContext) -> u32 {
+    fragment::verdict(&ctx).carry_out(&ctx)
 }
 
 #[inline(always)]
@@ -130,7 +148,7 @@ fn go_on(ctx: &XdpContext, part: u32) -> u32 {
 
 /// `None` if the segment is for the program of mode `full_nat`.
 #[inline(always)]
-fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Option<Verdict> {
+pub(crate) fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Option<Verdict> {
     if let Some(service) = recent::service(segment) {
         let other = service.mode == mode::FULL_NAT;
         return (!other).then(|| forward::forward(ctx, packet, segment, &service));

@@ -8,9 +8,9 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint, Flow, Hop,
-        MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, Verdict, program,
-        protocol,
+        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint,
+        FRAGMENTS_KEPT, Flow, Fragmented, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port,
+        Ports, Service, ServiceInfo, Verdict, program, protocol,
     },
     address::Address,
     connection::Connection,
@@ -61,6 +61,9 @@ pub(crate) static CONNECTIONS: LruHashMap<Flow, Connection> =
 
 #[map]
 pub(crate) static MARKS: Array<u64> = Array::with_max_entries(mark::BUCKETS, BPF_F_MMAPABLE);
+
+#[map]
+pub(crate) static FRAGMENTS: LruHashMap<Fragmented, Ports> = LruHashMap::with_max_entries(FRAGMENTS_KEPT, 0);
 
 #[map]
 pub(crate) static CLIENTS: LruHashMap<Address, Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);

@@ -10,10 +10,15 @@ static SCRATCH: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
 /// A copy of `segment`; the one before is gone. `None` cannot be.
 #[inline(always)]
 pub(crate) fn copy(segment: &Segment) -> Option<&'static Segment> {
+    let place = place()?;
+    *place = *segment;
+    Some(place)
+}
+
+/// The room itself, whatever is in it. `None` cannot be.
+#[inline(always)]
+pub(crate) fn place() -> Option<&'static mut Segment> {
     let place = SCRATCH.get_ptr_mut(0)?;
     // SAFETY: this CPU's own entry, no program interrupts this one on its CPU, and no function keeps what it is given.
-    unsafe {
-        *place = *segment;
-        Some(&*place)
-    }
+    Some(unsafe { &mut *place })
 }

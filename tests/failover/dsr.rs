@@ -36,7 +36,7 @@ fn shared_vip(lab: &Lab) -> anyhow::Result<()> {
     for target in [vip(), vip6()] {
         ensure!(whoami(lab, target)? == "primary");
         lab.transfer(Host::Client, target, FILE, LIMIT)?;
-        datagrams_come_back(lab, target, &[0, 1, 999, 1452])?;
+        datagrams_come_back(lab, target, &[0, 1, 999, 1452, 4000])?;
     }
     let seen = at_backend.finish(|packets| packets.iter().any(|packet| packet.payload == Payload::Udp))?;
     let from_client: Vec<&Packet> = seen.iter().filter(|packet| packet.source.ip() == CLIENT).collect();

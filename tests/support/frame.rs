@@ -172,6 +172,25 @@ impl Frame {
         })
     }
 
+    /// The packet in parts that carry `len` bytes each, a multiple of eight, or what is left.
+    pub fn parts(&self, id: u32, len: usize) -> Vec<Self> {
+        let body = self.body.bytes(self.from, self.to);
+        let part = |number: usize, bytes: &[u8]| {
+            let (at, more) = ((number * len / 8) as u16, (number + 1) * len < body.len());
+            self.clone().with(|frame| {
+                frame.body = Body::Other { protocol: self.body.protocol(self.from), payload: bytes.to_vec() };
+                if self.from.is_ipv4() {
+                    frame.id = id as u16;
+                    frame.fragment = at | u16::from(more) << 13;
+                } else {
+                    let at = (at << 3 | u16::from(more)).to_be_bytes();
+                    frame.extensions.push((44, [&[0][..], &at, &id.to_be_bytes()].concat()));
+                }
+            })
+        };
+        body.chunks(len).enumerate().map(|(number, bytes)| part(number, bytes)).collect()
+    }
+
     /// The frame as it is on the wire.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = [&self.to_mac[..], &self.from_mac, &self.ether_type.to_be_bytes()].concat();

@@ -4,6 +4,9 @@
 //! It knows one thing less: instead of checksums it states that whoever summed up to nothing before does so after
 //! ([`Expected::check`]).
 
+mod expected;
+mod read;
+
 use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -13,16 +16,20 @@ use fastswitch_common::{abi::NO_SERVICE, reason::Reason};
 
 use super::{
     cases::action,
-    frame::{Address, octets, sum, v4},
+    frame::{Address, icmp, octets},
     gateway::{
-        Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, DEAD_ENDS, DEAD_ENDS6, LOST, LOST_PORT,
-        LOST_VIP, LOST6, LOST6_VIP, NAMES, NAMES_PRIMARY, NAMES_VIP, NAMES6, NAMES6_PRIMARY, NAMES6_VIP,
-        NEAR, NEAR_BACKEND, NEAR_BACKEND_MAC, NEAR_VIP, Outcome, PRIMARY, PRIMARY_MAC, PRIMARY_MAC_IN_FIB,
+        Arm, BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENT6, CLIENTS_ARM, DEAD_ENDS, DEAD_ENDS6, LINK_MTU, LOST,
+        LOST_PORT, LOST_VIP, LOST6, LOST6_VIP, NAMES, NAMES_PRIMARY, NAMES_VIP, NAMES6, NAMES6_PRIMARY,
+        NAMES6_VIP, NEAR, NEAR_BACKEND, NEAR_BACKEND_MAC, NEAR_VIP, PRIMARY, PRIMARY_MAC, PRIMARY_MAC_IN_FIB,
         PRIMARY6, SHARED, SHARED_VIP, SHARED6, SHARED6_VIP, SILENT, SILENT_NAMES, SILENT_NAMES_VIP,
-        SILENT_SERVICE_VIP, SILENT_VIP, STANDBY, STANDBY_MAC, STANDBY6, VIP, VIP6, WEB, WEB_PRIMARY,
-        WEB_STANDBY, WEB_VIP, WEB6, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP,
+        SILENT_SERVICE_VIP, SILENT_VIP, SMALL_MTU, SMALL_MTU6, STANDBY, STANDBY_MAC, STANDBY6, VIP, VIP6,
+        WEB, WEB_PRIMARY, WEB_STANDBY, WEB_VIP, WEB6, WEB6_PRIMARY, WEB6_STANDBY, WEB6_VIP,
     },
 };
+
+pub use expected::Expected;
+use expected::{Check, checks};
+use read::{IcmpError, Part, PartContent, Read, Segment, ends, read};
 
 /// The arm that leads to a station, and its MAC address.
 type Way = (Arm, [u8; 6]);
@@ -39,24 +46,6 @@ struct Service {
     backends: Vec<(Address, Option<Way>)>,
 }
 
-/// What must have happened to a packet.
-#[derive(Debug)]
-pub struct Expected {
-    pub action: u32,
-    pub slot: u32,
-    pub reason: Reason,
-    bytes: Vec<u8>,
-    /// Where the checksums are that may have changed: of an IPv4 header, and of what the packet carries.
-    checks: Vec<Check>,
-}
-
-/// A checksum of a frame: its offset, and whether it is that of the IPv4 header.
-#[derive(Clone, Copy, Debug)]
-struct Check {
-    at: usize,
-    of_ipv4: bool,
-}
-
 /// The gateway.
 pub struct Model {
     services: Vec<Service>,
@@ -64,27 +53,8 @@ pub struct Model {
     direct: HashSet<(Address, Address, u8)>,
     /// The way back to clients: arm, station, MAC address of the gateway that it used.
     learned: HashMap<IpAddr, (Arm, [u8; 6], [u8; 6])>,
-}
-
-/// A TCP segment or UDP datagram.
-struct Segment {
-    from: Address,
-    to: Address,
-    protocol: u8,
-    /// Offset in the frame.
-    at: usize,
-    ttl: u8,
-    opens: bool,
-    packet_len: usize,
-}
-
-enum Read {
-    NotOurs,
-    Malformed,
-    Fragment(IpAddr),
-    /// From and to whom, and where its header is.
-    Echo(IpAddr, IpAddr, usize),
-    Segment(Segment),
+    /// Ports and protocol of fragmented packets.
+    fragments: HashMap<read::Key, (u16, u16, u8)>,
 }
 
 impl Model {
@@ -108,41 +78,120 @@ impl Model {
             dsr(SHARED6, SHARED6_VIP, 17, vec![((PRIMARY6, 443), known)]),
             service(LOST6, LOST6_VIP, 6, lost6),
         ];
-        Self { services, direct: HashSet::new(), learned: HashMap::new() }
+        Self { services, direct: HashSet::new(), learned: HashMap::new(), fragments: HashMap::new() }
     }
 
     /// What must happen to `bytes` that come by `arm`.
     pub fn receive(&mut self, arm: Arm, bytes: &[u8]) -> Expected {
-        let segment = match read(bytes) {
-            Read::Segment(segment) => segment,
-            Read::NotOurs => return pass(bytes, NO_SERVICE, Reason::NotOurs),
-            Read::Malformed => return pass(bytes, NO_SERVICE, Reason::Malformed),
-            Read::Fragment(to) if is_vip(to) => return pass(bytes, NO_SERVICE, Reason::Fragment),
-            Read::Fragment(_) => return pass(bytes, NO_SERVICE, Reason::NotOurs),
-            Read::Echo(from, to, at) => return echo(bytes, from, to, at),
-        };
-        let serves = |service: &&Service| (service.vip, service.protocol) == (segment.to, segment.protocol);
-        if let Some(service) = self.services.iter().find(serves) {
-            let service = service.clone();
-            return self.forward(arm, bytes, &segment, &service);
+        match read(bytes) {
+            Read::Segment(segment) => self.segment(arm, bytes, &segment),
+            Read::NotOurs => pass(bytes, NO_SERVICE, Reason::NotOurs),
+            Read::Malformed => pass(bytes, NO_SERVICE, Reason::Malformed),
+            Read::Fragment(part) => self.fragment(arm, bytes, part),
+            Read::Echo(from, to, at) => echo(bytes, from, to, at),
+            Read::IcmpError(error) => self.icmp_error(arm, bytes, &error),
         }
-        let has = |service: &&Service, backend: Address| {
-            let answers = if service.dsr {
-                service.vip == backend
-            } else {
-                service.backends.iter().any(|(at, _)| *at == backend)
-            };
-            service.protocol == segment.protocol && answers
-        };
-        if let Some(service) = self.services.iter().find(|service| has(service, segment.from)) {
-            let (slot, vip) = (service.slot, service.vip);
-            return self.reply(arm, bytes, &segment, slot, vip);
+    }
+
+    fn segment(&mut self, arm: Arm, bytes: &[u8], segment: &Segment) -> Expected {
+        if let Some(service) = self.of_vip(segment.to, segment.protocol) {
+            return self.forward(arm, bytes, segment, &service);
         }
-        if let Some(service) = self.services.iter().find(|service| has(service, segment.to)) {
+        if let Some(service) = self.of_backend(segment.from, segment.protocol) {
+            return self.reply(arm, bytes, segment, service.slot, service.vip);
+        }
+        if let Some(service) = self.of_backend(segment.to, segment.protocol) {
             self.direct.insert((segment.from, segment.to, segment.protocol));
             return pass(bytes, service.slot, Reason::Direct);
         }
         pass(bytes, NO_SERVICE, Reason::NotOurs)
+    }
+
+    /// The service at a VIP.
+    fn of_vip(&self, vip: Address, protocol: u8) -> Option<Service> {
+        self.services.iter().find(|service| (service.vip, service.protocol) == (vip, protocol)).cloned()
+    }
+
+    /// The service that a backend answers for from here.
+    fn of_backend(&self, backend: Address, protocol: u8) -> Option<Service> {
+        let answers = |service: &&Service| {
+            let has = if service.dsr {
+                service.vip == backend
+            } else {
+                service.backends.iter().any(|(at, _)| *at == backend)
+            };
+            service.protocol == protocol && has
+        };
+        self.services.iter().find(answers).cloned()
+    }
+
+    fn fragment(&mut self, arm: Arm, bytes: &[u8], part: Part) -> Expected {
+        let concerns = is_vip(part.key.0) || is_vip(part.key.1);
+        let left = |reason| pass(bytes, NO_SERVICE, if concerns { reason } else { Reason::NotOurs });
+        match part.content {
+            PartContent::NoBeginning => left(Reason::Fragment),
+            PartContent::Beginning(segment) => {
+                let known = self.of_vip(segment.to, segment.protocol).is_some()
+                    || self.of_backend(segment.from, segment.protocol).is_some();
+                if known {
+                    let ports = (segment.from.1, segment.to.1, segment.protocol);
+                    self.fragments.insert(part.key, ports);
+                }
+                self.segment(arm, bytes, &segment)
+            }
+            PartContent::Later { ttl, packet_len } => {
+                let (from, to, ..) = part.key;
+                let Some((from_port, to_port, protocol)) = self.fragments.get(&part.key).copied() else {
+                    return left(Reason::FragmentUnmatched);
+                };
+                let (from, to) = ((from, from_port), (to, to_port));
+                let segment = Segment { from, to, protocol, at: None, ttl, opens: false, packet_len };
+                self.segment(arm, bytes, &segment)
+            }
+        }
+    }
+
+    fn icmp_error(&self, arm: Arm, bytes: &[u8], error: &IcmpError) -> Expected {
+        let IcmpError { from, to, protocol, ttl, packet_len, .. } = *error;
+        if let Some(service) = self.of_vip(from, protocol) {
+            let (slot, (backend, hop)) = (service.slot, service.backends[0]);
+            if ttl <= 1 && !service.dsr {
+                return pass(bytes, slot, Reason::TtlExpired);
+            }
+            let (egress, station) = match way(hop, backend.0, packet_len) {
+                Ok((_, egress, station)) => (egress, station),
+                Err(reason) => return refused(bytes, slot, reason, None),
+            };
+            let reason = Reason::IcmpErrorForwarded;
+            if service.dsr {
+                let out = [&station[..], &own_mac(egress), &bytes[12..]].concat();
+                return sent_by(arm, egress, out, vec![], slot, reason);
+            }
+            let mut out = sent(bytes, own_mac(egress), station);
+            rename(&mut out, 0, false, backend.0);
+            rename(&mut out, error.quoted - 14, true, backend.0);
+            out[error.at..error.at + 2].copy_from_slice(&backend.1.to_be_bytes());
+            return sent_by(arm, egress, out, error.checks(bytes), slot, reason);
+        }
+        let Some(service) = self.of_backend(to, protocol) else {
+            return pass(bytes, NO_SERVICE, Reason::NotOurs);
+        };
+        let (slot, vip) = (service.slot, service.vip);
+        if self.direct.contains(&(from, to, protocol)) {
+            return pass(bytes, slot, Reason::Direct);
+        }
+        if ttl <= 1 {
+            return pass(bytes, slot, Reason::TtlExpired);
+        }
+        let (_, egress, station, own) = match self.way_to_client(from.0, packet_len) {
+            Ok(way) => way,
+            Err(reason) => return refused(bytes, slot, reason, None),
+        };
+        let mut out = sent(bytes, own, station);
+        rename(&mut out, 0, true, vip.0);
+        rename(&mut out, error.quoted - 14, false, vip.0);
+        out[error.at + 2..error.at + 4].copy_from_slice(&vip.1.to_be_bytes());
+        sent_by(arm, egress, out, error.checks(bytes), slot, Reason::IcmpErrorReplied)
     }
 
     fn forward(&mut self, arm: Arm, bytes: &[u8], segment: &Segment, service: &Service) -> Expected {
@@ -150,12 +199,9 @@ impl Model {
         if segment.ttl <= 1 && !dsr {
             return pass(bytes, slot, Reason::TtlExpired);
         }
-        let (reason, egress, station) = match hop {
-            Some((egress, station)) => (Reason::Forwarded, egress, station),
-            None => match fib(backend.0, segment.packet_len) {
-                Ok((egress, station)) => (Reason::ForwardedFib, egress, station),
-                Err(reason) => return refused(bytes, slot, reason),
-            },
+        let (reason, egress, station) = match way(hop, backend.0, segment.packet_len) {
+            Ok(way) => way,
+            Err(reason) => return refused(bytes, slot, reason, segment.at),
         };
         if segment.opens {
             let (theirs, ours) = (mac(&bytes[6..12]), mac(&bytes[..6]));
@@ -164,12 +210,14 @@ impl Model {
         }
         if dsr {
             let out = [&station[..], &own_mac(egress), &bytes[12..]].concat();
-            return Expected { checks: vec![], ..sent_by(arm, egress, out, segment, slot, reason) };
+            return sent_by(arm, egress, out, vec![], slot, reason);
         }
         let mut out = sent(bytes, own_mac(egress), station);
-        rename(&mut out, false, backend.0);
-        out[segment.at + 2..segment.at + 4].copy_from_slice(&backend.1.to_be_bytes());
-        sent_by(arm, egress, out, segment, slot, reason)
+        rename(&mut out, 0, false, backend.0);
+        if let Some(at) = segment.at {
+            out[at + 2..at + 4].copy_from_slice(&backend.1.to_be_bytes());
+        }
+        sent_by(arm, egress, out, segment.checks(bytes), slot, reason)
     }
 
     fn reply(&self, arm: Arm, bytes: &[u8], segment: &Segment, slot: u32, vip: Address) -> Expected {
@@ -179,188 +227,74 @@ impl Model {
         if segment.ttl <= 1 {
             return pass(bytes, slot, Reason::TtlExpired);
         }
-        let client = segment.to.0;
-        let (reason, egress, station, own) = match fib(client, segment.packet_len) {
-            Ok((egress, station)) => (Reason::Replied, egress, station, own_mac(egress)),
-            Err(Reason::FibNotForwarded) => return pass(bytes, slot, Reason::ToGateway),
-            Err(Reason::FibNoNeighbour) => match self.learned.get(&client) {
-                Some((egress, station, own)) => (Reason::RepliedLearned, *egress, *station, *own),
-                None => return refused(bytes, slot, Reason::FibNoNeighbour),
-            },
-            Err(reason) => return refused(bytes, slot, reason),
+        let (reason, egress, station, own) = match self.way_to_client(segment.to.0, segment.packet_len) {
+            Ok(way) => way,
+            Err(reason) => return refused(bytes, slot, reason, segment.at),
         };
         let mut out = sent(bytes, own, station);
-        rename(&mut out, true, vip.0);
-        out[segment.at..segment.at + 2].copy_from_slice(&vip.1.to_be_bytes());
-        sent_by(arm, egress, out, segment, slot, reason)
+        rename(&mut out, 0, true, vip.0);
+        if let Some(at) = segment.at {
+            out[at..at + 2].copy_from_slice(&vip.1.to_be_bytes());
+        }
+        sent_by(arm, egress, out, segment.checks(bytes), slot, reason)
+    }
+
+    /// By which arm, to which station, from which MAC address.
+    fn way_to_client(
+        &self,
+        client: IpAddr,
+        packet_len: usize,
+    ) -> Result<(Reason, Arm, [u8; 6], [u8; 6]), Reason> {
+        match fib(client, packet_len) {
+            Ok((egress, station)) => Ok((Reason::Replied, egress, station, own_mac(egress))),
+            Err(Reason::FibNotForwarded) => Err(Reason::ToGateway),
+            Err(Reason::FibNoNeighbour) => match self.learned.get(&client) {
+                Some((egress, station, own)) => Ok((Reason::RepliedLearned, *egress, *station, *own)),
+                None => Err(Reason::FibNoNeighbour),
+            },
+            Err(reason) => Err(reason),
+        }
     }
 }
 
-impl Expected {
-    /// Bytes that must have been counted as forwarded and as replied.
-    pub fn counted_bytes(&self) -> (usize, usize) {
-        match self.reason {
-            Reason::Forwarded | Reason::ForwardedFib => (self.bytes.len(), 0),
-            Reason::Replied | Reason::RepliedLearned => (0, self.bytes.len()),
-            _ => (0, 0),
-        }
+/// To a backend, whose next hop the daemon may keep.
+fn way(hop: Option<Way>, backend: IpAddr, packet_len: usize) -> Result<(Reason, Arm, [u8; 6]), Reason> {
+    match hop {
+        Some(_) if packet_len > LINK_MTU => Err(Reason::TooBig),
+        Some((egress, station)) => Ok((Reason::Forwarded, egress, station)),
+        None => fib(backend, packet_len).map(|(egress, station)| (Reason::ForwardedFib, egress, station)),
     }
-
-    /// Says how the outcome for a packet that came as `before` differs from this, if it does.
-    pub fn check(&self, before: &[u8], outcome: &Outcome) -> Result<(), String> {
-        if outcome.action != self.action {
-            return Err(format!("action {} instead of {}", outcome.action, self.action));
-        }
-        let mut after = outcome.bytes.clone();
-        if after.len() != self.bytes.len() {
-            return Err(format!("{} bytes instead of {}", after.len(), self.bytes.len()));
-        }
-        for Check { at, of_ipv4 } in self.checks.iter().copied() {
-            let residue = if of_ipv4 { ip_residue } else { inner_residue };
-            let optional = !of_ipv4 && protocol(before) == 17;
-            let none = optional && before[at..at + 2] == [0, 0];
-            if optional && none != (after[at..at + 2] == [0, 0]) {
-                return Err("a UDP checksum came or went".to_owned());
-            }
-            if !none && residue(before) != residue(&after) {
-                return Err(format!("checksum at {at}: sums up to {:#06x}", residue(&after)));
-            }
-            after[at..at + 2].copy_from_slice(&self.bytes[at..at + 2]);
-        }
-        if after != self.bytes {
-            return Err(format!("bytes are   {after:02x?}\nshould be {:02x?}", self.bytes));
-        }
-        Ok(())
-    }
-}
-
-fn read(bytes: &[u8]) -> Read {
-    if bytes[0] & 1 == 1 {
-        return Read::NotOurs;
-    }
-    match bytes[12..14] {
-        [8, 0] => read_ipv4(bytes),
-        [0x86, 0xdd] => read_ipv6(bytes),
-        _ => Read::NotOurs,
-    }
-}
-
-fn read_ipv4(bytes: &[u8]) -> Read {
-    let ip = &bytes[14..];
-    if ip.len() < 20 {
-        return Read::Malformed;
-    }
-    let (header_len, packet_len) =
-        (usize::from(ip[0] & 15) * 4, usize::from(ip[2]) << 8 | usize::from(ip[3]));
-    if ip[0] >> 4 != 4 || header_len < 20 || packet_len < header_len || ip.len() < packet_len {
-        return Read::Malformed;
-    }
-    let address = |at: usize| v4([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]]);
-    let (from, to) = (address(12), address(16));
-    if ip[6] & 0x3f != 0 || ip[7] != 0 {
-        return Read::Fragment(to);
-    }
-    let inner = &ip[header_len..packet_len];
-    if ip[9] == 1 {
-        return read_echo(inner, 8, from, to, 14 + header_len);
-    }
-    read_inner(ip[9], inner, from, to, 14 + header_len, ip[8], packet_len)
-}
-
-fn read_ipv6(bytes: &[u8]) -> Read {
-    let ip = &bytes[14..];
-    if ip.len() < 40 {
-        return Read::Malformed;
-    }
-    let packet_len = 40 + (usize::from(ip[4]) << 8 | usize::from(ip[5]));
-    if ip[0] >> 4 != 6 || ip.len() < packet_len {
-        return Read::Malformed;
-    }
-    let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&ip[at..at + 16]).expect("16 bytes"));
-    let (from, to) = (address(8), address(24));
-    if from.to_ipv4_mapped().is_some() || to.to_ipv4_mapped().is_some() {
-        return Read::NotOurs;
-    }
-    let (mut type_, mut at, mut read) = (ip[6], 40, 0);
-    while [0, 43, 44, 60].contains(&type_) && read < 6 {
-        // Within the frame is enough to be read; within the packet is judged at the end.
-        let Some(header) = ip.get(at..at + 8) else { return Read::Malformed };
-        if type_ == 44 {
-            if header[2] != 0 || header[3] & 0xf9 != 0 {
-                return Read::Fragment(to.into());
-            }
-            at += 8;
-        } else if type_ == 43 && header[3] != 0 {
-            return Read::NotOurs;
-        } else {
-            at += 8 + 8 * usize::from(header[1]);
-        }
-        (type_, read) = (header[0], read + 1);
-    }
-    if ![6, 17, 58].contains(&type_) {
-        return Read::NotOurs;
-    }
-    if at > packet_len {
-        return Read::Malformed;
-    }
-    let inner = &ip[at..packet_len];
-    if type_ == 58 {
-        return read_echo(inner, 128, from.into(), to.into(), 14 + at);
-    }
-    read_inner(type_, inner, from.into(), to.into(), 14 + at, ip[7], packet_len)
-}
-
-fn read_echo(inner: &[u8], request: u8, from: IpAddr, to: IpAddr, at: usize) -> Read {
-    match inner {
-        _ if inner.len() < 8 => Read::Malformed,
-        [type_, 0, ..] if *type_ == request => Read::Echo(from, to, at),
-        _ => Read::NotOurs,
-    }
-}
-
-fn read_inner(
-    protocol: u8,
-    inner: &[u8],
-    from: IpAddr,
-    to: IpAddr,
-    at: usize,
-    ttl: u8,
-    packet_len: usize,
-) -> Read {
-    let opens = match protocol {
-        6 if inner.len() < 20 || inner[12] >> 4 < 5 || inner.len() < usize::from(inner[12] >> 4) * 4 => {
-            return Read::Malformed;
-        }
-        6 => inner[13] & 0x16 == 0x02,
-        17 => {
-            let len = inner.get(4..6).map_or(0, |len| usize::from(len[0]) << 8 | usize::from(len[1]));
-            if len < 8 || len > inner.len() || inner.len() < 8 {
-                return Read::Malformed;
-            }
-            true
-        }
-        _ => return Read::NotOurs,
-    };
-    let port = |at: usize| u16::from_be_bytes([inner[at], inner[at + 1]]);
-    Read::Segment(Segment { from: (from, port(0)), to: (to, port(2)), protocol, at, ttl, opens, packet_len })
 }
 
 /// The routing table of the gateway, to anywhere.
 fn fib(to: IpAddr, packet_len: usize) -> Result<Way, Reason> {
-    match to {
-        IpAddr::V4(to) => fib4(to, packet_len),
+    let way = match to {
+        IpAddr::V4(to) => fib4(to),
         IpAddr::V6(to) => fib6(to),
+    };
+    match way {
+        Ok(_) | Err(Reason::FibNoNeighbour) if packet_len > mtu(to) => Err(Reason::TooBig),
+        way => way,
     }
 }
 
-fn fib4(to: Ipv4Addr, packet_len: usize) -> Result<Way, Reason> {
+/// Of the way to there.
+fn mtu(to: IpAddr) -> usize {
+    match octets(to)[..] {
+        [10, 9, 4, _] => SMALL_MTU,
+        [0xfd, 0, 0, 0x94, ..] => SMALL_MTU6,
+        _ => LINK_MTU,
+    }
+}
+
+fn fib4(to: Ipv4Addr) -> Result<Way, Reason> {
     let address = IpAddr::V4(to);
     match to.octets() {
         _ if address == CLIENT => Ok((Arm::Clients, CLIENT_MAC)),
         [10, 1, 0, 20] => Ok((Arm::Clients, NEAR_BACKEND_MAC)),
         _ if address == PRIMARY => Ok((Arm::Backends, PRIMARY_MAC_IN_FIB)),
         _ if address == STANDBY => Ok((Arm::Backends, STANDBY_MAC)),
-        [10, 9, 4, _] if packet_len <= SMALL_MTU => Ok((Arm::Backends, STANDBY_MAC)),
+        [10, 9, 4, _] => Ok((Arm::Backends, STANDBY_MAC)),
         // Own and broadcast addresses. (The network's own address is unicast to the FIB, and has no neighbour.)
         [10, 1 | 2, 0, 1 | 255] => Err(Reason::FibNotForwarded),
         [10, 1 | 2, 0, _] => Err(Reason::FibNoNeighbour),
@@ -390,33 +324,46 @@ fn fib6(to: Ipv6Addr) -> Result<Way, Reason> {
 }
 
 fn echo(bytes: &[u8], from: IpAddr, to: IpAddr, at: usize) -> Expected {
-    let one_station = match from {
-        IpAddr::V4(from) => matches!(from.octets()[0], 1..=223) && !from.is_loopback(),
-        IpAddr::V6(from) => !from.is_unspecified() && !from.is_loopback() && !from.is_multicast(),
-    };
-    if !is_vip(to) || !one_station {
+    if !is_vip(to) || !is_one_station(from) {
         return pass(bytes, NO_SERVICE, Reason::NotOurs);
     }
     let mut out = [&bytes[6..12], &bytes[..6], &bytes[12..]].concat();
-    rename(&mut out, true, to);
-    rename(&mut out, false, from);
+    rename(&mut out, 0, true, to);
+    rename(&mut out, 0, false, from);
     out[if to.is_ipv4() { 22 } else { 21 }] = 64;
     out[at] = if to.is_ipv4() { 0 } else { 129 };
     let (slot, reason) = (NO_SERVICE, Reason::EchoAnswered);
-    Expected { action: action::TX, slot, reason, checks: checks(&out, at + 2), bytes: out }
+    Expected { action: action::TX, slot, reason, checks: checks(&out, at + 2, false), bytes: out }
 }
 
 fn pass(bytes: &[u8], slot: u32, reason: Reason) -> Expected {
     Expected { action: action::PASS, slot, reason, bytes: bytes.to_vec(), checks: vec![] }
 }
 
-fn refused(bytes: &[u8], slot: u32, reason: Reason) -> Expected {
-    if reason == Reason::TooBig {
-        return too_big(bytes, slot);
+/// What cannot go its way; `at` is where its TCP or UDP header is, if it has one.
+fn refused(bytes: &[u8], slot: u32, reason: Reason, at: Option<usize>) -> Expected {
+    let passes = [Reason::FibNotForwarded, Reason::FibUnsupported, Reason::ToGateway].contains(&reason);
+    match (reason, at) {
+        (Reason::TooBig, Some(at)) => too_big(bytes, slot, at),
+        (Reason::TooBig, None) => Expected { action: action::DROP, ..pass(bytes, slot, Reason::FibTooBig) },
+        _ if passes => pass(bytes, slot, reason),
+        _ => Expected { action: action::DROP, ..pass(bytes, slot, reason) },
     }
-    let passes = [Reason::FibNotForwarded, Reason::FibUnsupported].contains(&reason);
-    let action = if passes { action::PASS } else { action::DROP };
-    Expected { action, ..pass(bytes, slot, reason) }
+}
+
+/// Answered by an ICMP error that quotes the packet up to eight bytes of its body.
+fn too_big(bytes: &[u8], slot: u32, at: usize) -> Expected {
+    let (from, to) = ends(bytes);
+    if !is_one_station(from) {
+        return refused(bytes, slot, Reason::TooBig, None);
+    }
+    let quoted = if from.is_ipv4() { at - 14 + 8 } else { (at - 14 + 8).min(128) };
+    let (type_, code) = if from.is_ipv4() { (3, 4) } else { (2, 0) };
+    // Only the table has larger packets to other stations than those on the links.
+    let [high, low] = (LINK_MTU as u16).to_be_bytes();
+    let answer = icmp(to, from, type_, code, [0, 0, high, low], &bytes[14..14 + quoted]);
+    let out = answer.macs(mac(&bytes[..6]), mac(&bytes[6..12])).bytes();
+    Expected { action: action::TX, slot, reason: Reason::TooBig, bytes: out, checks: vec![] }
 }
 
 /// The frame between two stations, one hop further.
@@ -426,55 +373,27 @@ fn sent(bytes: &[u8], from: [u8; 6], to: [u8; 6]) -> Vec<u8> {
     out
 }
 
-/// Another source, or destination, in the IP header of a frame.
-fn rename(bytes: &mut [u8], source: bool, address: IpAddr) {
+/// Another source, or destination, in the IP header that is so many bytes behind the usual place.
+fn rename(bytes: &mut [u8], behind: usize, source: bool, address: IpAddr) {
     let (first, len) = if is_ipv4(bytes) { (26, 4) } else { (22, 16) };
-    let at = if source { first } else { first + len };
+    let at = behind + if source { first } else { first + len };
     bytes[at..at + len].copy_from_slice(&octets(address));
 }
 
-fn sent_by(arm: Arm, egress: Arm, bytes: Vec<u8>, segment: &Segment, slot: u32, reason: Reason) -> Expected {
+fn sent_by(arm: Arm, egress: Arm, bytes: Vec<u8>, checks: Vec<Check>, slot: u32, reason: Reason) -> Expected {
     let action = if arm == egress { action::TX } else { action::REDIRECT };
-    let check = segment.at + if segment.protocol == 6 { 16 } else { 6 };
-    Expected { action, slot, reason, checks: checks(&bytes, check), bytes }
-}
-
-/// The checksum at `inner`, and that of the IP header if it has one.
-fn checks(bytes: &[u8], inner: usize) -> Vec<Check> {
-    let inner = Check { at: inner, of_ipv4: false };
-    if is_ipv4(bytes) { vec![Check { at: 24, of_ipv4: true }, inner] } else { vec![inner] }
-}
-
-/// What the IPv4 header of a frame sums up to; in one's complement all ones are zero.
-fn ip_residue(bytes: &[u8]) -> u16 {
-    sum(&bytes[14..14 + usize::from(bytes[14] & 15) * 4]) % 0xffff
-}
-
-/// What the body of the IP packet of a frame sums up to, with its pseudo header if it has one. Extension headers count
-/// as well: nobody changes them.
-fn inner_residue(bytes: &[u8]) -> u16 {
-    let start = if is_ipv4(bytes) { 14 + usize::from(bytes[14] & 15) * 4 } else { 54 };
-    let packet = &bytes[start..packet_end(bytes)];
-    let addresses = if is_ipv4(bytes) { &bytes[26..34] } else { &bytes[22..54] };
-    let pseudo = if is_ipv4(bytes) && bytes[23] == 1 { &[][..] } else { addresses };
-    sum(&[pseudo, packet].concat()) % 0xffff
-}
-
-fn packet_end(bytes: &[u8]) -> usize {
-    let word = |at: usize| usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1]);
-    if is_ipv4(bytes) { 14 + word(16) } else { 54 + word(18) }
-}
-
-/// What a packet carries that carries something.
-fn protocol(bytes: &[u8]) -> u8 {
-    match read(bytes) {
-        Read::Segment(segment) => segment.protocol,
-        _ => 0,
-    }
+    Expected { action, slot, reason, checks, bytes }
 }
 
 fn is_ipv4(bytes: &[u8]) -> bool {
     bytes[12..14] == [8, 0]
+}
+
+fn is_one_station(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => matches!(address.octets()[0], 1..=223) && !address.is_loopback(),
+        IpAddr::V6(address) => !address.is_unspecified() && !address.is_loopback() && !address.is_multicast(),
+    }
 }
 
 fn is_vip(address: IpAddr) -> bool {

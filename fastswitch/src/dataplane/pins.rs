@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
 use fastswitch_common::abi::{
-    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint, Flow, Hop,
-    MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Service, ServiceInfo, map, program,
+    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint,
+    FRAGMENTS_KEPT, Flow, Fragmented, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Ports,
+    Service, ServiceInfo, map, program,
 };
 use fastswitch_common::address::Address;
 use fastswitch_common::connection::Connection;
@@ -179,6 +180,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::HALF_OPEN, [size::<Flow>(), size::<Connection>(), CLIENTS_KEPT]),
         (map::CONNECTIONS, [size::<Flow>(), size::<Connection>(), CONNECTIONS_KEPT]),
         (map::MARKS, [index, size::<u64>(), mark::BUCKETS]),
+        (map::FRAGMENTS, [size::<Fragmented>(), size::<Ports>(), FRAGMENTS_KEPT]),
         (map::CLIENTS, [size::<Address>(), size::<Hop>(), CLIENTS_KEPT]),
         (map::FLOWS, [size::<Direction>(), size::<Translation>(), ANY]),
         (map::ATTEMPTS, [size::<Direction>(), size::<Translation>(), ANY]),

@@ -330,16 +330,6 @@ fn extensions() -> Vec<Case> {
             "ipv6 extension: a fragment header on a whole packet makes no fragment",
             [web(&with(vec![extension(FRAGMENT, 0, 0)]))],
         ),
-        case("ipv6 fragment: first, middle, last, of any protocol", {
-            let parts = [(0, 1), (0, 0x09), (4, 0)];
-            parts.into_iter().flat_map(|(third, fourth)| {
-                [syn(), query(), from_client(icmp(CLIENT6, VIP6, 128, 0, [0; 4], b""))].map(|frame| {
-                    let frame =
-                        frame.with(|frame| frame.extensions = vec![extension(FRAGMENT, third, fourth)]);
-                    pass(Arm::Clients, &frame, NO_SERVICE, Reason::Fragment)
-                })
-            })
-        }),
     ]
 }
 

@@ -2,46 +2,6 @@
 
 use super::*;
 
-pub(super) fn fragments() -> Vec<Case> {
-    const MORE: u16 = 0x2000;
-    let fragment = |frame: Frame, at: u16| frame.with(|frame| frame.fragment = at);
-    vec![
-        case(
-            "fragment: to a VIP, first, middle, last, of any protocol",
-            [MORE, MORE | 3, 185].into_iter().flat_map(|at| {
-                [syn(WEB_VIP), query(), from_client(icmp(CLIENT, VIP, 8, 0, [0; 4], b""))]
-                    .map(|frame| pass(Arm::Clients, &fragment(frame, at), NO_SERVICE, Reason::Fragment))
-            }),
-        ),
-        case(
-            "fragment: too short for ports is still a fragment",
-            [{
-                let body = Body::Other { protocol: 17, payload: vec![0xff; 4] };
-                pass(
-                    Arm::Clients,
-                    &fragment(from_client(Frame::new(CLIENT, VIP, body)), 185),
-                    NO_SERVICE,
-                    Reason::Fragment,
-                )
-            }],
-        ),
-        case(
-            "fragment: of a backend is not recognisable",
-            [MORE, 185].map(|at| {
-                let frame = from_backend(udp(NAMES_PRIMARY, CLIENT_PORT, b"part"));
-                pass(Arm::Backends, &fragment(frame, at), NO_SERVICE, Reason::NotOurs)
-            }),
-        ),
-        case(
-            "fragment: the reserved and the don't-fragment bit make none",
-            [0x4000, 0x8000, 0].map(|at| {
-                let frame = fragment(syn(WEB_VIP), at);
-                forward(&frame, &to_primary(frame.clone()), WEB, Reason::Forwarded)
-            }),
-        ),
-    ]
-}
-
 pub(super) fn strangers() -> Vec<Case> {
     let not_ours = |frame: &Frame| pass(Arm::Clients, frame, NO_SERVICE, Reason::NotOurs);
     let ether_type = |ether_type| syn(WEB_VIP).with(|frame| frame.ether_type = ether_type);

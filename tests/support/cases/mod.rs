@@ -3,7 +3,9 @@
 mod answers;
 mod connections;
 mod dsr;
+mod fragments;
 mod full_nat;
+mod icmp_errors;
 mod ipv6;
 mod left_alone;
 mod to_backends;
@@ -67,7 +69,6 @@ pub fn all() -> Vec<Case> {
         to_clients::direct(),
         answers::outages(),
         answers::echo(),
-        left_alone::fragments(),
         left_alone::strangers(),
         left_alone::broken(),
         ipv6::all(),
@@ -75,6 +76,8 @@ pub fn all() -> Vec<Case> {
         full_nat::all(),
         connections::all(),
         too_big::all(),
+        icmp_errors::all(),
+        fragments::all(),
     ];
     parts.into_iter().flatten().collect()
 }

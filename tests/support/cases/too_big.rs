@@ -20,8 +20,8 @@ fn datagram(from: Address, to: Address, len: usize) -> Frame {
     udp(from, to, &vec![7; len - headers])
 }
 
-fn told(frame: Frame, slot: u32) -> Step {
-    answer(&frame, &too_big(&frame, LINK_MTU), slot, Reason::TooBig)
+fn told(frame: &Frame, slot: u32) -> Step {
+    answer(frame, &too_big(frame, LINK_MTU), slot, Reason::TooBig)
 }
 
 pub(super) fn all() -> Vec<Case> {
@@ -36,11 +36,11 @@ fn to_backends() -> Case {
         "too big: for the next hop that the daemon keeps, by one byte",
         [
             forward(&fits, &to_primary(fits.clone()), WEB, Reason::Forwarded),
-            told(from_client(segment(CLIENT_PORT, WEB_VIP, LINK_MTU + 1)), WEB),
-            told(from_client(datagram(CLIENT_PORT, NAMES_VIP, LINK_MTU + 1)), NAMES),
+            told(&from_client(segment(CLIENT_PORT, WEB_VIP, LINK_MTU + 1)), WEB),
+            told(&from_client(datagram(CLIENT_PORT, NAMES_VIP, LINK_MTU + 1)), NAMES),
             forward(&fits6, &out6, NAMES6, Reason::Forwarded),
-            told(from_client(datagram(CLIENT6_PORT, NAMES6_VIP, LINK_MTU + 1)), NAMES6),
-            told(from_client(segment(CLIENT6_PORT, WEB6_VIP, 3000)), WEB6),
+            told(&from_client(datagram(CLIENT6_PORT, NAMES6_VIP, LINK_MTU + 1)), NAMES6),
+            told(&from_client(segment(CLIENT6_PORT, WEB6_VIP, 3000)), WEB6),
         ],
     )
 }
@@ -52,8 +52,8 @@ fn to_backends_dsr() -> Case {
         "too big: in mode dsr",
         [
             forward(&fits, &out, SHARED, Reason::Forwarded),
-            told(from_client(segment(CLIENT_PORT, SHARED_VIP, LINK_MTU + 1)), SHARED),
-            told(from_client(datagram(CLIENT6_PORT, SHARED6_VIP, LINK_MTU + 1)), SHARED6),
+            told(&from_client(segment(CLIENT_PORT, SHARED_VIP, LINK_MTU + 1)), SHARED),
+            told(&from_client(datagram(CLIENT6_PORT, SHARED6_VIP, LINK_MTU + 1)), SHARED6),
         ],
     )
 }
@@ -68,10 +68,10 @@ fn in_any_clothes() -> Case {
         "too big: padding does not count; options, extension headers, may-fragment and a TTL of 2 are quoted",
         [
             forward(&padded, &to_primary(padded.clone()), WEB, Reason::Forwarded),
-            told(large().with(|frame| (frame.options, frame.padding) = (vec![1; 40], vec![9; 5])), WEB),
-            told(large().with(|frame| (frame.fragment, frame.ttl, frame.tos) = (0, 2, 0x10)), WEB),
+            told(&large().with(|frame| (frame.options, frame.padding) = (vec![1; 40], vec![9; 5])), WEB),
+            told(&large().with(|frame| (frame.fragment, frame.ttl, frame.tos) = (0, 2, 0x10)), WEB),
             told(
-                from_client(segment(CLIENT6_PORT, WEB6_VIP, LINK_MTU)).with(|frame| frame.extensions = many),
+                &from_client(segment(CLIENT6_PORT, WEB6_VIP, LINK_MTU)).with(|frame| frame.extensions = many),
                 WEB6,
             ),
         ],
@@ -79,18 +79,18 @@ fn in_any_clothes() -> Case {
 }
 
 fn to_clients() -> Case {
-    let told = |frame: Frame, slot| {
-        answer_at(Arm::Backends, &frame, &too_big(&frame, LINK_MTU), slot, Reason::TooBig)
+    let told = |frame: &Frame, slot| {
+        answer_at(Arm::Backends, frame, &too_big(frame, LINK_MTU), slot, Reason::TooBig)
     };
     let fits = from_backend(segment(WEB_PRIMARY, CLIENT_PORT, LINK_MTU));
     case(
         "too big: replies of every mode and family",
         [
             reply(&fits, &to_client(fits.clone(), WEB_VIP), WEB, Reason::Replied),
-            told(from_backend(segment(WEB_PRIMARY, CLIENT_PORT, LINK_MTU + 1)), WEB),
-            told(from_backend(datagram(NAMES6_PRIMARY, CLIENT6_PORT, LINK_MTU + 1)), NAMES6),
-            told(from_backend(segment(SHARED_VIP, CLIENT_PORT, LINK_MTU + 1)), SHARED),
-            told(from_backend(datagram(SHARED6_VIP, CLIENT6_PORT, LINK_MTU + 1)), SHARED6),
+            told(&from_backend(segment(WEB_PRIMARY, CLIENT_PORT, LINK_MTU + 1)), WEB),
+            told(&from_backend(datagram(NAMES6_PRIMARY, CLIENT6_PORT, LINK_MTU + 1)), NAMES6),
+            told(&from_backend(segment(SHARED_VIP, CLIENT_PORT, LINK_MTU + 1)), SHARED),
+            told(&from_backend(datagram(SHARED6_VIP, CLIENT6_PORT, LINK_MTU + 1)), SHARED6),
         ],
     )
 }
