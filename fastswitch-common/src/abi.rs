@@ -141,8 +141,10 @@ pub mod program {
     pub const ICMP_ERROR: u32 = 4;
     /// Goes on with parts of fragmented packets.
     pub const FRAGMENT: u32 = 5;
+    /// Turns packets that are not sent on into answers to their senders.
+    pub const ANSWER: u32 = 6;
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
     /// Their names in the object, by number.
     pub const NAMES: [&str; COUNT as usize] = [
         "fastswitch_ipv6",
@@ -151,6 +153,7 @@ pub mod program {
         "fastswitch_attempt",
         "fastswitch_icmp_error",
         "fastswitch_fragment",
+        "fastswitch_answer",
     ];
 }
 

@@ -149,11 +149,16 @@ proptest! {
     #[test]
     fn a_reset_refuses_the_whole_segment(([client, vip, _], frame) in segments(6)) {
         let frame = frame.macs(FROM, TO);
-        let Body::Tcp { seq: theirs, flags, payload, .. } = &frame.body else { panic!("not TCP") };
+        let Body::Tcp { seq: theirs, ack: awaited, flags, payload, .. } = &frame.body else {
+            panic!("not TCP")
+        };
         let length = payload.len() as u32 + u32::from(flags >> 1 & 1) + u32::from(flags & 1);
-        let expected = tcp(vip, client, 0x14, b"").macs(TO, FROM).with(|reset| {
+        // Where they say which number they wait for, that one; otherwise they are told what was received.
+        let (flags, sequence, received) =
+            if flags & 0x10 == 0 { (0x14, 0, theirs.wrapping_add(length)) } else { (0x04, *awaited, 0) };
+        let expected = tcp(vip, client, flags, b"").macs(TO, FROM).with(|reset| {
             if let Body::Tcp { seq, ack, window, .. } = &mut reset.body {
-                (*seq, *ack, *window) = (0, theirs.wrapping_add(length), 0);
+                (*seq, *ack, *window) = (sequence, received, 0);
             }
         });
         let segment = read(&frame.bytes());

@@ -21,7 +21,7 @@ use fastswitch_common::{
     reason::Reason,
 };
 
-use crate::{ctx, unreachable};
+use crate::{answer, ctx};
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -48,14 +48,13 @@ impl Way {
 /// The way of `segment`, as it will be sent.
 ///
 /// # Errors
-/// The reason that stands for the kernel's refusal. A packet that is too big is its own answer then.
+/// The reason that stands for the kernel's refusal.
 #[inline(always)]
 pub(crate) fn route(ctx: &XdpContext, segment: &Segment) -> Result<Way, Reason> {
     let mut way = Way::NONE;
     match ask(ctx, segment, &mut way) {
         None => Ok(way),
-        // From here and not from there: together they need too much stack.
-        Some(Reason::FibTooBig) => Err(unreachable::too_big(ctx, segment.family, segment.header, way.fits)),
+        Some(Reason::FibTooBig) => Err(answer::too_big(segment, way.fits)),
         // Every answer to a heartbeat of the gateway is one that the FIB does not forward.
         Some(Reason::FibNotForwarded) => Err(Reason::FibNotForwarded),
         Some(reason) => {

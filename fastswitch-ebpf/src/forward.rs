@@ -14,9 +14,9 @@ use fastswitch_common::{
 };
 
 use crate::{
-    connections, ctx, direct, drain, fib,
+    answer, connections, ctx, direct, drain, fib,
     maps::{BACKENDS, CLIENTS, PORTS, SWITCH},
-    outage, scratch, unreachable,
+    scratch,
     verdict::Verdict,
 };
 
@@ -37,9 +37,7 @@ pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, s
             None => return Verdict::stays(slot, NO_ROW, Reason::Impossible),
         },
         _ if segment.opens => {
-            let reason =
-                scratch::copy(segment).map(|segment| outage::answer(ctx, segment, service.on_outage));
-            return Verdict::stays(slot, NO_ROW, reason.unwrap_or(Reason::Impossible));
+            return Verdict::stays(slot, NO_ROW, answer::outage(segment, service));
         }
         _ => return Verdict::stays(slot, NO_ROW, Reason::NoBackend),
     };
@@ -85,13 +83,11 @@ fn to_backend(
 /// The way to `backend`, of a segment as it will get there, and the reason to count.
 ///
 /// # Errors
-/// The reason why there is none. A packet that is too big is its own answer then.
+/// The reason why there is none.
 #[inline(always)]
 pub(crate) fn way(ctx: &XdpContext, backend: &Backend, renamed: &Segment) -> Result<(Reason, Hop), Reason> {
     match known_next_hop(backend) {
-        Some((_, mtu)) if renamed.total_len > mtu => {
-            Err(unreachable::too_big(ctx, renamed.family, renamed.header, mtu))
-        }
+        Some((_, mtu)) if renamed.total_len > mtu => Err(answer::too_big(renamed, mtu)),
         Some((hop, _)) => Ok((Reason::Forwarded, hop)),
         None => {
             let renamed = scratch::copy(renamed).ok_or(Reason::Impossible)?;

@@ -30,7 +30,7 @@ pub(crate) fn verdict(ctx: &XdpContext, packet: Packet<'_>, outer: &Outer) -> Ve
         if service.mode == mode::FULL_NAT {
             return Verdict::no_service(Reason::NotOurs);
         }
-        let row = row(&error, service);
+        let row = row(ctx, &error, service);
         let outcome = row.and_then(|row| to_backend(ctx, packet, &error, service, row));
         return leave(service.slot, row.unwrap_or(NO_ROW), outcome);
     }
@@ -54,14 +54,14 @@ fn leave(slot: u32, row: u32, outcome: Result<(Reason, u32), Reason>) -> Verdict
 
 /// Row of the backend that a segment of the flow would go to.
 #[inline(always)]
-fn row(error: &IcmpError, service: &Service) -> Result<u32, Reason> {
+fn row(ctx: &XdpContext, error: &IcmpError, service: &Service) -> Result<u32, Reason> {
     let word = SWITCH.get_ptr(service.slot).ok_or(Reason::Impossible)?;
     // SAFETY: in bounds; the daemon stores the aligned word whole.
     let word = unsafe { ptr::read_volatile(word) };
     let backend = match (word.active(), word.draining()) {
         (Some(active), Some(draining)) => {
             let segment = scratch::copy(&segment(error)).ok_or(Reason::Impossible)?;
-            drain::backend(segment, word, active, draining)
+            drain::backend(ctx, segment, service.slot, active, draining)
         }
         (Some(active), None) => active,
         (None, _) => return Err(Reason::NoBackend),
@@ -128,5 +128,6 @@ const fn segment(error: &IcmpError) -> Segment {
         ttl: error.outer.ttl,
         tos: error.outer.tos,
         opens: false,
+        ends: false,
     }
 }

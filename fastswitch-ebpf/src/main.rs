@@ -11,6 +11,7 @@
 #![no_main]
 #![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
 
+mod answer;
 mod connections;
 mod ctx;
 mod direct;
@@ -22,11 +23,9 @@ mod fragment;
 mod full_nat;
 mod icmp_error;
 mod maps;
-mod outage;
 mod recent;
 mod reply;
 mod scratch;
-mod unreachable;
 mod verdict;
 
 use aya_ebpf::{macros::xdp, programs::XdpContext};
@@ -63,11 +62,9 @@ fn fastswitch_ipv6(ctx: XdpContext) -> u32 {
 /// Goes on with a segment to or from a service in mode `full_nat`.
 #[xdp]
 fn fastswitch_full_nat(ctx: XdpContext) -> u32 {
-    let packet = ctx::packet(&ctx);
-    let verdict = match parse::parse(&packet) {
-        Ok(Content::Segment(segment)) => full_nat::verdict(&ctx, packet, &segment),
-        // Cannot be: it was one a moment ago.
-        _ => Some(Verdict::no_service(Reason::Impossible)),
+    let verdict = match scratch::handed_on() {
+        Some(segment) => full_nat::verdict(&ctx, ctx::packet(&ctx), segment),
+        None => Some(Verdict::no_service(Reason::Impossible)),
     };
     match verdict {
         Some(verdict) => verdict.carry_out(&ctx),
@@ -78,13 +75,9 @@ fn fastswitch_full_nat(ctx: XdpContext) -> u32 {
 /// Goes on with such a segment of which no flow is known, and gives it back if then one is.
 #[xdp]
 fn fastswitch_attempt(ctx: XdpContext) -> u32 {
-    let verdict = match parse::parse(&ctx::packet(&ctx)) {
-        Ok(Content::Segment(segment)) => match scratch::copy(&segment) {
-            Some(segment) => full_nat::attempt::settle(&ctx, segment),
-            None => Some(Verdict::no_service(Reason::Impossible)),
-        },
-        // Cannot be, as above.
-        _ => Some(Verdict::no_service(Reason::Impossible)),
+    let verdict = match scratch::handed_on() {
+        Some(segment) => full_nat::attempt::settle(&ctx, segment),
+        None => Some(Verdict::no_service(Reason::Impossible)),
     };
     match verdict {
         Some(verdict) => verdict.carry_out(&ctx),
@@ -122,6 +115,12 @@ fn fastswitch_fragment(ctx: XdpContext) -> u32 {
     fragment::verdict(&ctx).carry_out(&ctx)
 }
 
+/// Turns a packet that is not sent on into the answer that is due.
+#[xdp]
+fn fastswitch_answer(ctx: XdpContext) -> u32 {
+    answer::give(&ctx).finish(&ctx)
+}
+
 #[inline(always)]
 fn finish(
     ctx: &XdpContext,
@@ -131,7 +130,10 @@ fn finish(
     match parse(&packet) {
         Ok(Content::Segment(segment)) => match segment_verdict(ctx, packet, &segment) {
             Some(verdict) => verdict.carry_out(ctx),
-            None => go_on(ctx, program::FULL_NAT),
+            None => {
+                scratch::hand_on(&segment);
+                go_on(ctx, program::FULL_NAT)
+            }
         },
         _ => go_on(ctx, program::OTHER),
     }
@@ -139,24 +141,28 @@ fn finish(
 
 /// Jumps to a part of the program.
 #[inline(always)]
-fn go_on(ctx: &XdpContext, part: u32) -> u32 {
+pub(crate) fn go_on(ctx: &XdpContext, part: u32) -> u32 {
     // SAFETY: the map holds programs of this type only. Comes back if it has none there, which is so only before the very
     // first program is attached.
     unsafe { PROGRAMS.tail_call(ctx, part) };
-    Verdict::no_service(Reason::NotOurs).carry_out(ctx)
+    Verdict::no_service(Reason::NotOurs).finish(ctx)
 }
 
 /// `None` if the segment is for the program of mode `full_nat`.
 #[inline(always)]
 pub(crate) fn segment_verdict(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment) -> Option<Verdict> {
     if let Some(service) = recent::service(segment) {
-        let other = service.mode == mode::FULL_NAT;
-        return (!other).then(|| forward::forward(ctx, packet, segment, &service));
+        if service.mode == mode::FULL_NAT {
+            return None;
+        }
+        return Some(forward::forward(ctx, packet, segment, &service));
     }
     // SAFETY: only the daemon writes this map, and replaces entries whole.
     if let Some(origin) = unsafe { ORIGINS.get(segment.source) } {
-        let other = origin.vip.is_none();
-        return (!other).then(|| reply::reply(ctx, packet, segment, origin));
+        if origin.vip.is_none() {
+            return None;
+        }
+        return Some(reply::reply(ctx, packet, segment, origin));
     }
     // SAFETY: as above.
     if let Some(origin) = unsafe { ORIGINS.get(segment.destination) } {

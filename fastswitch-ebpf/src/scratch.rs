@@ -7,6 +7,26 @@ use fastswitch_common::parse::Segment;
 #[map]
 static SCRATCH: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
 
+/// What one program has read and the next goes on with.
+#[map]
+static HANDED: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
+
+/// Leaves `segment` to the program that goes on.
+#[inline(always)]
+pub(crate) fn hand_on(segment: &Segment) {
+    if let Some(place) = HANDED.get_ptr_mut(0) {
+        // SAFETY: this CPU's own entry, and no program interrupts this one on its CPU.
+        unsafe { *place = *segment };
+    }
+}
+
+/// The segment that the program before has left. `None` cannot be.
+#[inline(always)]
+pub(crate) fn handed_on() -> Option<&'static Segment> {
+    // SAFETY: as above; it was written whole before this program was jumped to.
+    HANDED.get_ptr(0).map(|place| unsafe { &*place })
+}
+
 /// A copy of `segment`; the one before is gone. `None` cannot be.
 #[inline(always)]
 pub(crate) fn copy(segment: &Segment) -> Option<&'static Segment> {

@@ -4,12 +4,12 @@ use core::ptr;
 
 use aya_ebpf::{Global, bindings::xdp_action, helpers::bpf_redirect, programs::XdpContext};
 use fastswitch_common::{
-    abi::{self, NO_ROW, NO_SERVICE, Traffic},
+    abi::{self, NO_ROW, NO_SERVICE, Traffic, program},
     reason::{Fate, REASONS, Reason},
 };
 
 use crate::{
-    ctx,
+    answer, ctx, go_on,
     maps::{BACKEND_TRAFFIC, COUNTERS, VERDICT},
 };
 
@@ -42,9 +42,19 @@ impl Verdict {
         Self { slot, row, reason, egress: 0 }
     }
 
-    /// Counts the packet and gives the kernel its action.
+    /// As [`Verdict::finish`], after the answer if one is due.
     #[inline(always)]
     pub(crate) fn carry_out(&self, ctx: &XdpContext) -> u32 {
+        if answer::is_due(self.reason) {
+            answer::note_verdict(self);
+            return go_on(ctx, program::ANSWER);
+        }
+        self.finish(ctx)
+    }
+
+    /// Counts the packet and gives the kernel its action.
+    #[inline(always)]
+    pub(crate) fn finish(&self, ctx: &XdpContext) -> u32 {
         let (action, forwarded, replied) = match self.reason.fate() {
             Fate::Pass => (xdp_action::XDP_PASS, 0, 0),
             Fate::Drop => (xdp_action::XDP_DROP, 0, 0),

@@ -6,7 +6,7 @@ use network_types::{
     udp::UdpHdr,
 };
 
-use super::{Body, Family, IP, NOWHERE, OFFSET, Outer, Segment, extension, transport};
+use super::{Body, Family, IP, NOWHERE, OFFSET, Outer, Segment, Start, extension, transport};
 use crate::{
     abi::{Endpoint, Fragmented, Ports, protocol},
     packet::Packet,
@@ -31,6 +31,8 @@ pub struct First {
     pub header: u16,
     /// As [`Segment::opens`].
     pub opens: bool,
+    /// As [`Segment::ends`].
+    pub ends: bool,
 }
 
 /// Reads a fragment of which [`super::parse`] has found `outer`.
@@ -89,10 +91,10 @@ fn first(packet: &Packet<'_>, body: &Body) -> Result<First, Reason> {
     }
     // It says how long the whole is.
     let whole = Body { len: usize::from(u16::MAX), ..*body };
-    let (ports, opens) = transport(packet, &whole).map_err(|_| Reason::Fragment)?;
+    let Start { ports, opens, ends } = transport(packet, &whole).map_err(|_| Reason::Fragment)?;
     let ports =
         Ports { source: ports.source, destination: ports.destination, protocol: body.protocol, _pad: [0; 3] };
-    Ok(First { ports, header: body.header as u16, opens })
+    Ok(First { ports, header: body.header as u16, opens, ends })
 }
 
 impl Outer {
@@ -109,6 +111,7 @@ impl Outer {
             ttl: self.ttl,
             tos: self.tos,
             opens: first.is_some_and(|first| first.opens),
+            ends: first.is_some_and(|first| first.ends),
         }
     }
 }

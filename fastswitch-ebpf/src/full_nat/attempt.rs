@@ -17,9 +17,9 @@ use fastswitch_common::{
 
 use super::{RST, flags, is_served, ports, word};
 use crate::{
-    ctx, forward,
+    answer, ctx, forward,
     maps::{ATTEMPTS, FLOWS},
-    outage, recent,
+    recent,
     verdict::Verdict,
 };
 
@@ -89,7 +89,7 @@ fn open(ctx: &XdpContext, segment: &Segment, service: &Service) -> Option<Reason
             forward::learn_client(ctx, &segment.source.address);
             ports::allocate(segment, service.slot, active)
         }
-        _ => Some(outage::answer(ctx, segment, service.on_outage)),
+        _ => Some(answer::outage(segment, service)),
     }
 }
 
@@ -99,5 +99,5 @@ fn refuse(ctx: &XdpContext, segment: &Segment) -> Reason {
     if flags(&ctx::packet(ctx), segment) & RST != 0 {
         return Reason::NoFlow;
     }
-    outage::reset(ctx, segment).map_or(Reason::Impossible, |()| Reason::FlowUnknown)
+    Reason::FlowUnknown
 }
