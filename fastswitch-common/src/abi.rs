@@ -83,6 +83,11 @@ pub mod map {
     pub const FRAGMENTS: &str = "FRAGMENTS";
     /// LRU hash from client [`crate::address::Address`] to [`super::Hop`], learned from its own packets. Kernel writes.
     pub const CLIENTS: &str = "CLIENTS";
+    /// Per-CPU array of one [`crate::parse::Segment`]: what one part of the program has read and the next goes on with. Kernel
+    /// writes.
+    pub const HANDED: &str = "HANDED";
+    /// Per-CPU array of one [`super::Due`], for the part that gives answers. Kernel writes.
+    pub const DUE: &str = "DUE";
     /// Hash from [`crate::flow::Direction`] to [`crate::flow::Translation`], sized by the configuration. Kernel writes, and the
     /// daemon takes out what has ended.
     pub const FLOWS: &str = "FLOWS";
@@ -99,7 +104,7 @@ pub mod map {
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
     /// All of them that are pinned.
-    pub const ALL: [&str; 21] = [
+    pub const ALL: [&str; 23] = [
         META,
         PROGRAMS,
         SERVICES,
@@ -114,6 +119,8 @@ pub mod map {
         MARKS,
         FRAGMENTS,
         CLIENTS,
+        HANDED,
+        DUE,
         FLOWS,
         ATTEMPTS,
         SOURCES,
@@ -314,6 +321,24 @@ pub struct Hop {
     pub macs: Macs,
 }
 
+/// The answer that a packet's sender is due.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// Slot of the service.
+    pub slot: u32,
+    /// Row of the backend, or [`NO_ROW`].
+    pub row: u32,
+    /// Number of the [`crate::reason::Reason`].
+    pub reason: u32,
+    /// Of a packet that is too big: bytes that fit.
+    pub mtu: u16,
+    /// Where its TCP or UDP header is.
+    pub header: u16,
+    /// 1 if it is IPv4.
+    pub is_v4: u32,
+}
+
 /// Counters of a service on one CPU. What every packet touches lies close together.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -352,6 +377,8 @@ unsafe impl Plain for Fragmented {}
 unsafe impl Plain for Ports {}
 // SAFETY: as above.
 unsafe impl Plain for Hop {}
+// SAFETY: as above.
+unsafe impl Plain for Due {}
 // SAFETY: as above.
 unsafe impl Plain for Counters {}
 
@@ -395,6 +422,8 @@ const _: () = {
     assert!(size::<Fragmented>() == 40);
     assert!(size::<Ports>() == 8);
     assert!(size::<Hop>() == 16);
+    assert!(size::<Due>() == 20);
+    assert!(size::<crate::parse::Segment>() == 52);
 };
 
 impl Meta {

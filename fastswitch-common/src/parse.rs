@@ -49,6 +49,7 @@ const ACK: u8 = 0x10;
 pub const NOWHERE: u16 = 0;
 
 /// Version of the Internet Protocol.
+#[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
     /// IPv4.
@@ -71,6 +72,7 @@ pub enum Content {
 }
 
 /// A whole TCP segment or UDP datagram.
+#[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
     /// What carries it.

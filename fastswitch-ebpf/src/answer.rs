@@ -3,33 +3,15 @@
 //! Whoever decides that one is due leaves with its reason; the packet is then turned into the answer by a program of its own,
 //! so that no other has the code, its stack and its paths.
 
-use aya_ebpf::{macros::map, maps::PerCpuArray, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{Service, on_outage, protocol},
+    abi::{Due, Service, on_outage, protocol},
     answer::{self, Unreachable, Why},
     parse::{self, Content, Family, NOWHERE, Segment},
     reason::Reason,
 };
 
-use crate::{ctx, verdict::Verdict};
-
-/// The answer that is due.
-#[repr(C)]
-struct Due {
-    slot: u32,
-    row: u32,
-    /// Number of the reason.
-    reason: u32,
-    /// Of a packet that is too big: bytes that fit.
-    mtu: u16,
-    /// Where its TCP or UDP header is.
-    header: u16,
-    /// Whether it is IPv4.
-    is_v4: u32,
-}
-
-#[map]
-static DUE: PerCpuArray<Due> = PerCpuArray::with_max_entries(1, 0);
+use crate::{ctx, maps::DUE, verdict::Verdict};
 
 #[inline(always)]
 fn due() -> Option<&'static mut Due> {

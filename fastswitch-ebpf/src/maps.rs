@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use fastswitch_common::{
     abi::{
-        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint,
+        Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Due, Endpoint,
         FRAGMENTS_KEPT, Flow, Fragmented, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port,
         Ports, Service, ServiceInfo, Verdict, program, protocol,
     },
@@ -16,6 +16,7 @@ use fastswitch_common::{
     connection::Connection,
     flow::{ATTEMPTS_KEPT, Direction, MAX_SOURCES, Source, Translation},
     mark,
+    parse::Segment,
     word::SwitchWord,
 };
 
@@ -67,6 +68,12 @@ pub(crate) static FRAGMENTS: LruHashMap<Fragmented, Ports> = LruHashMap::with_ma
 
 #[map]
 pub(crate) static CLIENTS: LruHashMap<Address, Hop> = LruHashMap::with_max_entries(CLIENTS_KEPT, 0);
+
+#[map]
+pub(crate) static HANDED: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+pub(crate) static DUE: PerCpuArray<Due> = PerCpuArray::with_max_entries(1, 0);
 
 /// The loader gives it the size that the configuration asks for.
 #[map]

@@ -4,12 +4,10 @@
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use fastswitch_common::parse::Segment;
 
+use crate::maps::HANDED;
+
 #[map]
 static SCRATCH: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
-
-/// What one program has read and the next goes on with.
-#[map]
-static HANDED: PerCpuArray<Segment> = PerCpuArray::with_max_entries(1, 0);
 
 /// Leaves `segment` to the program that goes on.
 #[inline(always)]

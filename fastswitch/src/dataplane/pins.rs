@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::MapData;
 use fastswitch_common::abi::{
-    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Endpoint,
+    ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Due, Endpoint,
     FRAGMENTS_KEPT, Flow, Fragmented, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Ports,
     Service, ServiceInfo, map, program,
 };
@@ -14,6 +14,7 @@ use fastswitch_common::address::Address;
 use fastswitch_common::connection::Connection;
 use fastswitch_common::flow::{Direction, MAX_SOURCES, Source, Translation};
 use fastswitch_common::mark;
+use fastswitch_common::parse::Segment;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
@@ -182,6 +183,8 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::MARKS, [index, size::<u64>(), mark::BUCKETS]),
         (map::FRAGMENTS, [size::<Fragmented>(), size::<Ports>(), FRAGMENTS_KEPT]),
         (map::CLIENTS, [size::<Address>(), size::<Hop>(), CLIENTS_KEPT]),
+        (map::HANDED, [index, size::<Segment>(), 1]),
+        (map::DUE, [index, size::<Due>(), 1]),
         (map::FLOWS, [size::<Direction>(), size::<Translation>(), ANY]),
         (map::ATTEMPTS, [size::<Direction>(), size::<Translation>(), ANY]),
         (map::SOURCES, [index, size::<Source>(), MAX_SOURCES]),
