@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use fastswitch::config::{Errors, Host, load, load_on, parse};
 use fastswitch::machine::spec::{
-    Check, Failback, Heartbeat, Mode, OnOutage, Protocol, Script, Service, Tier,
+    Check, Failback, Heartbeat, Mode, OnOutage, Protocol, Script, Service, Tier, XdpMode,
 };
 
 const MINIMAL: &str = include_str!("../config/minimal.toml");
@@ -65,6 +65,7 @@ fn expect(text: &str, expected: &[&str]) {
 fn the_minimal_file_is_a_primary_a_standby_and_a_cold_machine() {
     let spec = load(&shipped("minimal.toml")).unwrap();
     assert_eq!((spec.gateway.interfaces, spec.gateway.assign_vip), (vec!["eth0".to_owned()], true));
+    assert_eq!(spec.gateway.xdp_mode, XdpMode::Auto);
     let [service] = &spec.services[..] else { panic!("one service") };
     assert_eq!((&*service.name, service.vip, service.port), ("asr", IpAddr::from([192, 168, 1, 100]), 7860));
     assert_eq!((service.protocol, service.mode), (Protocol::Tcp, Mode::Nat));

@@ -8,7 +8,7 @@ mod traffic;
 
 use core::net::SocketAddr;
 
-pub use info::{BackendInfo, ServiceInfo, cause, tier};
+pub use info::{BackendInfo, InterfaceInfo, ServiceInfo, cause, place, tier};
 pub use traffic::{BackendTraffic, Traffic, Verdict, WATCHED};
 
 use crate::{
@@ -103,8 +103,10 @@ pub mod map {
     pub const SERVICE_INFO: &str = "SERVICE_INFO";
     /// Array like `BACKENDS` of [`super::BackendInfo`]; the kernel program does not read it.
     pub const BACKEND_INFO: &str = "BACKEND_INFO";
+    /// Hash from interface index to [`super::InterfaceInfo`]; the kernel program does not read it.
+    pub const INTERFACE_INFO: &str = "INTERFACE_INFO";
     /// All of them that are pinned.
-    pub const ALL: [&str; 23] = [
+    pub const ALL: [&str; 24] = [
         META,
         PROGRAMS,
         SERVICES,
@@ -128,6 +130,7 @@ pub mod map {
         BACKEND_TRAFFIC,
         SERVICE_INFO,
         BACKEND_INFO,
+        INTERFACE_INFO,
     ];
     /// Array of one [`super::Verdict`]: the last one, of a program that is loaded to be watched ([`super::WATCHED`]).
     /// Not pinned.
@@ -204,7 +207,7 @@ pub struct Meta {
     /// [`ABI`].
     pub abi: u32,
     /// [`LAYOUT`].
-    pub layout: [u16; 18],
+    pub layout: [u16; 20],
     /// Process id of the daemon that wrote this last; a hint for messages, the lock decides.
     pub daemon_pid: u32,
     /// Version of the daemon that wrote this last, and so loaded the program: major, minor, patch, zero.
@@ -389,7 +392,7 @@ const fn size<T>() -> u16 {
 }
 
 /// Sizes and dimensions that a program and its maps must agree on.
-pub const LAYOUT: [u16; 18] = [
+pub const LAYOUT: [u16; 20] = [
     size::<Endpoint>(),
     size::<Service>(),
     size::<Origin>(),
@@ -402,16 +405,18 @@ pub const LAYOUT: [u16; 18] = [
     size::<BackendTraffic>(),
     size::<ServiceInfo>(),
     size::<BackendInfo>(),
+    size::<InterfaceInfo>(),
     size::<Direction>(),
     size::<Translation>(),
     size::<Source>(),
     MAX_SERVICES as u16,
     MAX_BACKENDS as u16,
     MAX_SOURCES as u16,
+    MAX_PORTS as u16,
 ];
 
 const _: () = {
-    assert!(size::<Meta>() == 52);
+    assert!(size::<Meta>() == 56);
     assert!(size::<Address>() == 16);
     assert!(size::<Endpoint>() == 20);
     assert!(size::<Service>() == 8);
@@ -523,7 +528,7 @@ mod tests {
         let counters = 8 * (REASONS as u16 + 2);
         assert_eq!(
             (ABI, LAYOUT),
-            (3, [20, 8, 28, 32, 12, 40, 24, 16, counters, 32, 104, 88, 40, 52, 24, 2048, 16, 256])
+            (3, [20, 8, 28, 32, 12, 40, 24, 16, counters, 32, 104, 88, 12, 40, 52, 24, 2048, 16, 256, 64])
         );
         assert_eq!(REASONS, 64);
     }

@@ -9,8 +9,8 @@ use aya_ebpf::{
 use fastswitch_common::{
     abi::{
         Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Due, Endpoint,
-        FRAGMENTS_KEPT, Flow, Fragmented, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port,
-        Ports, Service, ServiceInfo, Verdict, program, protocol,
+        FRAGMENTS_KEPT, Flow, Fragmented, Hop, InterfaceInfo, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta,
+        Origin, Port, Ports, Service, ServiceInfo, Verdict, program, protocol,
     },
     address::Address,
     connection::Connection,
@@ -102,6 +102,9 @@ pub(crate) static SERVICE_INFO: Array<ServiceInfo> = Array::with_max_entries(MAX
 
 #[map]
 pub(crate) static BACKEND_INFO: Array<BackendInfo> = Array::with_max_entries(ROWS, 0);
+
+#[map]
+pub(crate) static INTERFACE_INFO: HashMap<u32, InterfaceInfo> = HashMap::with_max_entries(MAX_PORTS, 0);
 
 /// Whether a service has this VIP.
 #[inline(never)]

@@ -8,7 +8,9 @@ use fastswitch_common::abi::{cause, protocol, tier};
 use fastswitch_common::word::SwitchWord;
 
 use crate::control::wire::{self, Invalid, Request, Response};
-use crate::dataplane::{Counts, DataplaneError, Pinned, PinnedBackend, PinnedService, cause_of, text};
+use crate::dataplane::{
+    Counts, DataplaneError, Pinned, PinnedBackend, PinnedInterface, PinnedService, cause_of, text,
+};
 use crate::machine::Role;
 use crate::machine::spec::Mode;
 use crate::telemetry::report;
@@ -155,17 +157,25 @@ fn status(pinned: &Pinned, only: Option<&str>) -> Outcome {
         None => pinned.services()?,
     };
     let counts = pinned.connections()?.count()?;
-    let interface = |name: String| wire::Interface { name, xdp: "native".to_owned() };
+    let mut warnings =
+        vec!["no daemon runs: packets are forwarded, but nobody watches the backends".to_owned()];
+    let mut interfaces = Vec::new();
+    for PinnedInterface { name, choice } in pinned.interfaces()? {
+        let generic_because = choice.and_then(|choice| choice.warning(&name));
+        warnings.extend(generic_because.clone());
+        let xdp = choice.map_or("none", |choice| choice.place().name()).to_owned();
+        interfaces.push(wire::Interface { name, xdp, generic_because });
+    }
     Ok(Response::Status(wire::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         daemon: wire::Daemon::Absent,
-        interfaces: pinned.interfaces()?.into_iter().map(interface).collect(),
+        interfaces,
         services: services
             .iter()
             .map(|service| service_state(pinned, service, &counts))
             .collect::<Result<_, _>>()?,
         other_counters: report::reasons(&pinned.other_counters()?),
-        warnings: vec!["no daemon runs: packets are forwarded, but nobody watches the backends".to_owned()],
+        warnings,
     }))
 }
 

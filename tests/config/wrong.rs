@@ -95,7 +95,11 @@ fn wrong_values_of_required_keys() {
         ("\"eth0\"", "\"a\", \"b\", \"a\"", "2:25: `gateway.interfaces[2]` is \"a\" once more"),
         ("\"eth0\"", "\"a234567890123456\"", "2:15: not the name of an interface"),
         ("\"eth0\"", "7", "2:15: `gateway.interfaces[0]` is 7, not text"),
-        ("[gateway]", "[gateway]\nxdp_mode = \"auto\"", "2:1: `gateway.xdp_mode` is not a key"),
+        (
+            "[gateway]",
+            "[gateway]\nxdp_mode = \"nativ\"",
+            "2:12: `gateway.xdp_mode` is \"nativ\"|did you mean \"native\"? supported: \"auto\", \"native\", \"generic\"",
+        ),
         ("[gateway]", "[gateway]\nassign_vip = \"no\"", "2:14: `gateway.assign_vip` is \"no\"|true or false"),
         (
             "[gateway]",

@@ -89,6 +89,7 @@ fn an_interface_that_refuses(lab: &Lab) -> anyhow::Result<()> {
     refused_without_a_trace(lab, "cannot attach to interface br9", |config| {
         reconfigure(config);
         config["gateway"]["interfaces"] = json!(["eth0", "eth9", "br9"]);
+        config["gateway"]["xdp_mode"] = json!("native");
     })?;
     ensure!(program(lab, "eth9")?.is_none() && program(lab, "br9")?.is_none());
     Ok(())

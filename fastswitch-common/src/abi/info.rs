@@ -74,12 +74,39 @@ pub mod tier {
     pub const COLD: u8 = 2;
 }
 
+/// What people and a later daemon need to know about an interface that the program is on.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InterfaceInfo {
+    /// A [`place`].
+    pub place: u32,
+    /// Number of the error by which the driver refused native mode; 0: it did not.
+    pub errno: u32,
+    /// MTU at that time, in bytes.
+    pub mtu: u32,
+}
+
+/// Values of [`InterfaceInfo::place`]: where the program runs, and why there.
+pub mod place {
+    /// Native mode: in the driver.
+    pub const NATIVE: u32 = 0;
+    /// Generic mode, behind the driver, as configured.
+    pub const GENERIC: u32 = 1;
+    /// Generic mode, since the driver refuses native mode.
+    pub const REFUSED: u32 = 2;
+    /// Generic mode, since that is what another interface is in.
+    pub const COMPANY: u32 = 3;
+}
+
 // SAFETY: repr(C), explicit padding (the const asserts below), only integers and byte arrays.
 unsafe impl Plain for ServiceInfo {}
 // SAFETY: as above.
 unsafe impl Plain for BackendInfo {}
+// SAFETY: as above.
+unsafe impl Plain for InterfaceInfo {}
 
 const _: () = {
     assert!(size_of::<ServiceInfo>() == NAME_LEN + 56);
     assert!(size_of::<BackendInfo>() == NAME_LEN + 40);
+    assert!(size_of::<InterfaceInfo>() == 12);
 };

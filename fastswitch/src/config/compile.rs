@@ -12,7 +12,8 @@ use super::reader::{At, Reader};
 use super::service::Services;
 use super::unique::Unique;
 use super::values::{boolean, flows, interface, quoted};
-use crate::machine::spec::{Gateway, Spec};
+use super::words::XDP_MODES;
+use crate::machine::spec::{Gateway, Spec, XdpMode};
 
 /// Most interfaces of a gateway: what the pinned maps have room for.
 const MAX_INTERFACES: usize = 64;
@@ -41,6 +42,7 @@ fn gateway(file: &mut Reader<'_, '_>) -> (Read<Gateway>, Vec<At<IpAddr>>) {
         Err(reported) => return (Err(reported), Vec::new()),
     };
     let interfaces = interfaces(&mut reader);
+    let xdp_mode = reader.or("xdp_mode", Ok(XdpMode::Auto), |value| XDP_MODES.read(value));
     let assign_vip = reader.or("assign_vip", Ok(true), boolean);
     let pool = source_pool(&mut reader);
     let max_flows = reader.or("max_flows", Ok(FLOWS), flows);
@@ -48,7 +50,13 @@ fn gateway(file: &mut Reader<'_, '_>) -> (Read<Gateway>, Vec<At<IpAddr>>) {
     let places = pool.as_ref().map_or(Vec::new(), Clone::clone);
     let gateway = || {
         let source_pool = pool?.into_iter().map(|address| address.value).collect();
-        Ok(Gateway { interfaces: interfaces?, assign_vip: assign_vip?, source_pool, max_flows: max_flows? })
+        Ok(Gateway {
+            interfaces: interfaces?,
+            xdp_mode: xdp_mode?,
+            assign_vip: assign_vip?,
+            source_pool,
+            max_flows: max_flows?,
+        })
     };
     (gateway(), places)
 }

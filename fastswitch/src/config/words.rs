@@ -3,10 +3,14 @@
 use toml::de::DeValue;
 
 use super::values::{Fault, quoted, text};
-use crate::machine::spec::{Mode, OnOutage, Protocol, Tier};
+use crate::machine::spec::{Mode, OnOutage, Protocol, Tier, XdpMode};
 
 /// The words that a key accepts and what they mean.
 pub(super) struct Words<T: 'static>(&'static [(&'static str, T)]);
+
+/// `gateway.xdp_mode`.
+pub(super) const XDP_MODES: Words<XdpMode> =
+    Words(&[("auto", XdpMode::Auto), ("native", XdpMode::Native), ("generic", XdpMode::Generic)]);
 
 /// `protocol`.
 pub(super) const PROTOCOLS: Words<Protocol> = Words(&[("tcp", Protocol::Tcp), ("udp", Protocol::Udp)]);

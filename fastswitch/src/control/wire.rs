@@ -155,6 +155,8 @@ pub struct Interface {
     pub name: String,
     /// `native`, `generic`, or `none` if the program is not on it at the moment.
     pub xdp: String,
+    /// Why it is in generic mode although native mode was to be tried, and what to do; null: it is not.
+    pub generic_because: Option<String>,
 }
 
 /// A service at a moment.

@@ -1,39 +1,38 @@
 //! The loaded program and its links. A link is pinned, so that it outlives the daemon, and is only ever updated
 //! in place: to detach and attach again would lose packets, and with some cards the carrier.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use aya::maps::{MapData, ProgramArray};
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, ProgramInfo, Xdp, loaded_programs};
+use aya::programs::links::FdLink;
+use aya::programs::xdp::XdpLink;
+use aya::programs::{ProgramError, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use fastswitch_common::abi::{map, program};
 
-use super::Target;
 use super::error::DataplaneError;
 use super::flows::Sizes;
+use super::links;
 use super::object::{OBJECT, PROGRAM};
 use super::packet_log;
-use super::pins::{LINK_PREFIX, entries, is_link};
+use super::place::{Choice, Place, Refusal};
 use super::tables::chain;
+use super::unlink;
+use super::{OnInterface, Target};
+use crate::machine::spec::XdpMode;
 
-/// Between two looks whether programs are gone.
-const END_LOOK: Duration = Duration::from_millis(1);
-/// How often to look.
-const END_LOOKS: u32 = 2000;
-
-/// An interface that the program is on.
+/// An interface that the program was put on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
     /// The interface's name.
     pub name: String,
-    /// Whether a link of an earlier daemon was taken over.
-    pub adopted: bool,
+    /// Its index.
+    pub ifindex: u32,
+    /// Where the program runs.
+    pub choice: Choice,
+    /// Where a program of ours ran before, if one did. If that was elsewhere, packets went past for a moment.
+    pub before: Option<Place>,
 }
 
 /// The loaded program.
@@ -68,117 +67,159 @@ impl Program {
         Ok(Self { ebpf })
     }
 
-    /// Puts the program on `targets`: first where it is new and may be refused.
+    /// Puts the program on `targets`, where `wanted` says. `known` is what earlier daemons found out of them, by index.
     pub(super) fn attach(
         &mut self,
         directory: &Path,
         targets: &[Target],
+        wanted: XdpMode,
+        known: &BTreeMap<u32, Choice>,
     ) -> Result<Vec<Attached>, DataplaneError> {
-        let (new, there): (Vec<&Target>, Vec<&Target>) =
-            targets.iter().partition(|target| target.program.is_none());
-        new.into_iter().chain(there).map(|target| self.attach_one(directory, target)).collect()
+        let mut steps: Vec<Step> = targets.iter().cloned().map(Step::new).collect();
+        let outcome = match wanted {
+            XdpMode::Native => self.put(directory, &mut steps, |_| Choice::Native),
+            XdpMode::Generic => self.put(directory, &mut steps, |_| Choice::Generic),
+            XdpMode::Auto => self.put_anywhere(directory, &mut steps, known),
+        };
+        let done: Vec<Attached> = steps.into_iter().filter_map(|step| step.done).collect();
+        match outcome {
+            Ok(()) => Ok(done),
+            Err(error) => {
+                self.move_back(directory, &done)?;
+                Err(error)
+            }
+        }
     }
 
-    fn attach_one(&mut self, directory: &Path, target: &Target) -> Result<Attached, DataplaneError> {
-        let pin = link_path(directory, &target.name);
-        let program = xdp(&mut self.ebpf, PROGRAM)?;
-        let failed = |error: ProgramError| attach_failed(target, &error);
-        if let Some((link, id)) = existing_link(&pin)? {
-            if target.program == Some(id) {
-                let link = XdpLink::try_from(link).map_err(|error| link_failed(&pin, &error))?;
+    /// In the drivers, if all can.
+    fn put_anywhere(
+        &mut self,
+        directory: &Path,
+        steps: &mut [Step],
+        known: &BTreeMap<u32, Choice>,
+    ) -> Result<(), DataplaneError> {
+        // Native mode is not tried where a program of ours would have to be taken off for the trial.
+        let mut refused = BTreeMap::new();
+        for target in steps.iter().map(|step| &step.target).filter(|target| target.is_in(Place::Generic)) {
+            if let Some(choice @ Choice::Refused(_)) = known.get(&target.ifindex) {
+                refused.insert(target.ifindex, *choice);
+            }
+        }
+        if refused.is_empty() {
+            match self.put(directory, steps, |_| Choice::Native) {
+                Err(DataplaneError::Attach { interface, refusal: Some(refusal), .. }) => {
+                    let by = steps.iter().find(|step| step.target.name == interface);
+                    refused.extend(by.map(|step| (step.target.ifindex, Choice::Refused(refusal))));
+                }
+                other => return other,
+            }
+        }
+        let choice = |target: &Target| refused.get(&target.ifindex).copied().unwrap_or(Choice::Company);
+        self.put(directory, steps, choice)
+    }
+
+    /// Puts the program on each target as `choice` says: first where that may be refused.
+    fn put(
+        &mut self,
+        directory: &Path,
+        steps: &mut [Step],
+        choice: impl Fn(&Target) -> Choice,
+    ) -> Result<(), DataplaneError> {
+        steps.sort_by_key(|step| step.target.is_in(choice(&step.target).place()));
+        for step in steps {
+            let choice = choice(&step.target);
+            self.put_one(directory, &step.target, choice.place())?;
+            step.target.program = Some(OnInterface { id: self.id()?, place: choice.place() });
+            let Target { name, ifindex, .. } = step.target.clone();
+            step.done = Some(Attached { name, ifindex, choice, before: step.before });
+        }
+        Ok(())
+    }
+
+    fn put_one(&mut self, directory: &Path, target: &Target, place: Place) -> Result<(), DataplaneError> {
+        let pin = links::path(directory, &target.name);
+        let Some((link, id)) = links::existing(&pin)? else {
+            return self.attach_new(&pin, target, place);
+        };
+        match target.program {
+            Some(there) if there.id == id && there.place == place => {
+                let program = xdp(&mut self.ebpf, PROGRAM)?;
+                let failed = |error: ProgramError| attach_failed(target, place, &error);
+                let link = XdpLink::try_from(link).map_err(|error| links::failed(&pin, &error))?;
                 let id = program.attach_to_link(link).map_err(failed)?;
                 // The pin keeps the link; this descriptor is not needed any more.
                 drop(program.take_link(id).map_err(failed)?);
-                return Ok(Attached { name: target.name.clone(), adopted: true });
+                Ok(())
             }
-            // The interface it was on is gone; one of the same name has come since.
-            remove(&pin)?;
+            Some(there) if there.id == id => self.move_to(&pin, target, there.place, place),
+            _ => {
+                // The interface it was on is gone; one of the same name has come since.
+                links::remove(&pin)?;
+                self.attach_new(&pin, target, place)
+            }
         }
-        let id = program.attach_to_if_index(target.ifindex, XdpMode::Driver).map_err(failed)?;
+    }
+
+    /// Takes the program back to where it was before.
+    pub(super) fn move_back(
+        &mut self,
+        directory: &Path,
+        attached: &[Attached],
+    ) -> Result<(), DataplaneError> {
+        for Attached { name, ifindex, choice, before } in attached {
+            if let Some(before) = before.filter(|before| *before != choice.place()) {
+                let target = Target { name: name.clone(), ifindex: *ifindex, mtu: 0, program: None };
+                self.move_to(&links::path(directory, name), &target, choice.place(), before)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kernel lets no two modes be on an interface: the one ends, then the other begins. If that is refused, the one
+    /// goes on.
+    fn move_to(&mut self, pin: &Path, target: &Target, from: Place, to: Place) -> Result<(), DataplaneError> {
+        unlink::detach(pin).map_err(|error| DataplaneError::file("end the link", pin, error))?;
+        links::remove(pin)?;
+        self.attach_new(pin, target, to).or_else(|error| {
+            self.attach_new(pin, target, from)?;
+            Err(error)
+        })
+    }
+
+    fn attach_new(&mut self, pin: &Path, target: &Target, place: Place) -> Result<(), DataplaneError> {
+        let program = xdp(&mut self.ebpf, PROGRAM)?;
+        let failed = |error: ProgramError| attach_failed(target, place, &error);
+        let id = program.attach_to_if_index(target.ifindex, place.mode()).map_err(failed)?;
         let link = program.take_link(id).map_err(failed)?;
         let link = FdLink::try_from(link).map_err(|_| DataplaneError::Attach {
             interface: target.name.clone(),
+            place,
+            refusal: None,
             detail: "the kernel made no bpf_link".to_owned(),
             advice: "fastswitch needs Linux 5.15 or newer".to_owned(),
         })?;
-        link.pin(&pin).map_err(|error| link_failed(&pin, &error))?;
-        Ok(Attached { name: target.name.clone(), adopted: false })
+        link.pin(pin).map_err(|error| links::failed(pin, &error))?;
+        Ok(())
+    }
+
+    /// The kernel's id of the program.
+    fn id(&mut self) -> Result<u32, DataplaneError> {
+        Ok(xdp(&mut self.ebpf, PROGRAM)?.info().map_err(|error| load_failed(&error))?.id())
     }
 }
 
-/// Takes links that belong to none of `targets` away.
-pub(super) fn withdraw(directory: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
-    for pin in links(directory)? {
-        if !targets.iter().any(|target| link_path(directory, &target.name) == pin) {
-            remove(&pin)?;
-        }
+/// A target on the way to having the program.
+struct Step {
+    target: Target,
+    /// Where a program of ours was at first.
+    before: Option<Place>,
+    done: Option<Attached>,
+}
+
+impl Step {
+    fn new(target: Target) -> Self {
+        Self { before: target.program.map(|program| program.place), target, done: None }
     }
-    Ok(())
-}
-
-/// Refuses interfaces that carry a program which is not ours.
-pub(super) fn check_foreign(directory: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
-    for target in targets {
-        let Some(id) = target.program else { continue };
-        let ours = existing_link(&link_path(directory, &target.name))?;
-        if ours.is_some_and(|(_, program)| program == id) {
-            continue;
-        }
-        let name = loaded_programs()
-            .filter_map(Result::ok)
-            .find(|program| program.id() == id)
-            .and_then(|program| program.name_as_str().map(str::to_owned))
-            .unwrap_or_else(|| "?".to_owned());
-        let interface = target.name.clone();
-        if name == PROGRAM {
-            return Err(DataplaneError::OtherPins { interface, id, path: directory.to_owned() });
-        }
-        return Err(DataplaneError::Foreign { interface, name, id, place: target.place });
-    }
-    Ok(())
-}
-
-/// Ids of the programs of those of `pins` that are links.
-pub(super) fn programs(pins: &[PathBuf]) -> BTreeSet<u32> {
-    let program = |pin: &PathBuf| Some(existing_link(pin).ok()??.1);
-    pins.iter().filter(|pin| is_link(pin)).filter_map(program).collect()
-}
-
-/// Waits, if not for ever, until these programs are gone: the kernel takes a link off its interface a moment after the
-/// last pin.
-pub(super) fn await_end(programs: &BTreeSet<u32>) {
-    for _ in 0..END_LOOKS {
-        let alive = |program: &ProgramInfo| programs.contains(&program.id());
-        if programs.is_empty() || !loaded_programs().filter_map(Result::ok).any(|program| alive(&program)) {
-            return;
-        }
-        thread::sleep(END_LOOK);
-    }
-}
-
-/// The link pinned for an interface, and the id of the program it carries.
-pub(super) fn existing_link(pin: &Path) -> Result<Option<(FdLink, u32)>, DataplaneError> {
-    if !pin.exists() {
-        return Ok(None);
-    }
-    let link = FdLink::from(PinnedLink::from_pin(pin).map_err(|error| link_failed(pin, &error))?);
-    let program = link.info().map_err(|error| link_failed(pin, &error))?.program_id();
-    Ok(Some((link, program)))
-}
-
-/// The pins that are links.
-pub(super) fn links(directory: &Path) -> Result<Vec<PathBuf>, DataplaneError> {
-    Ok(entries(directory)?.into_iter().filter(|pin| is_link(pin)).collect())
-}
-
-pub(super) fn link_path(directory: &Path, interface: &str) -> PathBuf {
-    // bpffs allows no dots in names, VLAN devices have one.
-    directory.join(format!("{LINK_PREFIX}{}", interface.replace('.', ":")))
-}
-
-/// Removes a pin; with its last one a link goes.
-pub(super) fn remove(pin: &Path) -> Result<(), DataplaneError> {
-    fs::remove_file(pin).map_err(|error| DataplaneError::file("remove", pin, error))
 }
 
 /// Puts the parts that the entry point jumps to where it finds them. The entry point of an earlier daemon, which is still
@@ -212,29 +253,12 @@ pub(super) fn load_failed(error: &dyn std::error::Error) -> DataplaneError {
     DataplaneError::Load { detail }
 }
 
-fn link_failed(pin: &Path, error: &dyn std::error::Error) -> DataplaneError {
-    DataplaneError::File {
-        what: "use the pinned link",
-        path: pin.to_owned(),
-        source: std::io::Error::other(chain(error)),
-    }
-}
-
-fn attach_failed(target: &Target, error: &dyn std::error::Error) -> DataplaneError {
-    let detail = chain(error);
+fn attach_failed(target: &Target, place: Place, error: &ProgramError) -> DataplaneError {
     let interface = target.name.clone();
-    let advice = if detail.contains("Operation not supported") {
-        format!(
-            "The driver has no native XDP, or LRO or hardware GRO is on: try `ethtool -K {interface} lro off rx-gro-hw off`"
-        )
-    } else if detail.contains("Numerical result out of range") {
-        format!(
-            "The MTU is too large for native XDP with this driver: try `ip link set {interface} mtu 1500`"
-        )
-    } else if detail.contains("Device or resource busy") || detail.contains("File exists") {
-        format!("Another program took the interface in the meantime: `ip link show {interface}` names it")
-    } else {
-        format!("`ethtool -i {interface}` names the driver; see its documentation on XDP")
+    let refusal = Refusal::of(error, target.mtu).filter(|_| place == Place::Native);
+    let advice = match refusal {
+        Some(refusal) => format!("{}; or set gateway.xdp_mode = \"generic\"", refusal.advice(&interface)),
+        None => format!("`ip -d link show {interface}` shows what is on it"),
     };
-    DataplaneError::Attach { interface, detail, advice }
+    DataplaneError::Attach { interface, place, refusal, detail: chain(error), advice }
 }

@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fastswitch_common::abi::{
-    self, Backend, BackendInfo, Endpoint, MAX_BACKENDS, Origin, Service, ServiceInfo,
+    self, Backend, BackendInfo, Endpoint, InterfaceInfo, MAX_BACKENDS, Origin, Service, ServiceInfo,
 };
 
-use super::attach;
 use super::error::DataplaneError;
+use super::links;
 use super::plan::Plan;
 use super::tables::Tables;
 
@@ -20,6 +20,7 @@ pub struct Before {
     slots: Vec<Slot>,
     services: HashMap<Endpoint, Service>,
     origins: HashMap<Endpoint, Origin>,
+    interfaces: HashMap<u32, InterfaceInfo>,
     links: Vec<(PathBuf, u64)>,
 }
 
@@ -41,12 +42,19 @@ impl Before {
             slots: slots.into_iter().map(|slot| Slot::read(tables, slot)).collect::<Result<_, _>>()?,
             services: tables.services()?.into_iter().collect(),
             origins: tables.origins()?.into_iter().collect(),
-            links: links(directory)?,
+            interfaces: tables.interfaces()?.into_iter().collect(),
+            links: pinned(directory)?,
         })
     }
 
-    /// Puts everything back, and takes the program off interfaces that had no link.
-    pub(super) fn restore(&self, tables: &mut Tables, directory: &Path) -> Result<(), DataplaneError> {
+    /// Puts everything back, and takes the program off interfaces that had no link. On those that `had_link` it may have
+    /// been made anew, for another mode.
+    pub(super) fn restore(
+        &self,
+        tables: &mut Tables,
+        directory: &Path,
+        had_link: &BTreeSet<String>,
+    ) -> Result<(), DataplaneError> {
         // Words first: the rows that they name were not touched.
         for slot in &self.slots {
             tables.switch.store(slot.slot, slot.word);
@@ -55,8 +63,15 @@ impl Before {
         for slot in &self.slots {
             slot.restore(tables)?;
         }
-        for (pin, _) in links(directory)?.iter().filter(|link| !self.links.contains(link)) {
-            attach::remove(pin)?;
+        tables.keep_interfaces(|ifindex| self.interfaces.contains_key(&ifindex))?;
+        for (ifindex, info) in &self.interfaces {
+            tables.write_interface(*ifindex, *info)?;
+        }
+        let kept: Vec<PathBuf> = had_link.iter().map(|name| links::path(directory, name)).collect();
+        for (pin, _) in pinned(directory)?.iter().filter(|link| !self.links.contains(link)) {
+            if !kept.contains(pin) {
+                links::remove(pin)?;
+            }
         }
         Ok(())
     }
@@ -105,10 +120,10 @@ impl Slot {
 }
 
 /// The pinned links, each with its inode: one that was made anew has another.
-fn links(directory: &Path) -> Result<Vec<(PathBuf, u64)>, DataplaneError> {
+fn pinned(directory: &Path) -> Result<Vec<(PathBuf, u64)>, DataplaneError> {
     let inode = |pin: PathBuf| match fs::metadata(&pin) {
         Ok(metadata) => Ok((pin, metadata.ino())),
         Err(error) => Err(DataplaneError::file("look at", pin, error)),
     };
-    attach::links(directory)?.into_iter().map(inode).collect()
+    links::all(directory)?.into_iter().map(inode).collect()
 }

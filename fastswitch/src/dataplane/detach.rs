@@ -7,8 +7,8 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::attach;
 use super::error::DataplaneError;
+use super::links;
 use super::lock::Lock;
 use super::pins;
 use super::tables::noted_vips;
@@ -55,10 +55,10 @@ fn remove(version: &Path) -> Result<(), DataplaneError> {
     // Links first: while they are there, packets are still rewritten by the maps.
     let mut pins = pins::entries(version)?;
     pins.sort_by_key(|pin| !pins::is_link(pin));
-    let programs = attach::programs(&pins);
+    let programs = links::programs(&pins);
     for pin in pins {
         fs::remove_file(&pin).map_err(|error| DataplaneError::file("remove", &pin, error))?;
     }
-    attach::await_end(&programs);
+    links::await_end(&programs);
     fs::remove_dir(version).map_err(|error| DataplaneError::file("remove", version, error))
 }

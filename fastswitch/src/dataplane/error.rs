@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::place::{Place, Refusal};
+
 /// An error of the data plane: what, where, and what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum DataplaneError {
@@ -117,7 +119,8 @@ pub enum DataplaneError {
     },
     /// Somebody else's program is on the interface.
     #[error(
-        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} {place} off`) or leave this interface out"
+        "interface {interface} already has the XDP program `{name}` (id {id}), which is not fastswitch's: take it off first (`ip link set dev {interface} {} off`) or leave this interface out",
+        .place.word()
     )]
     Foreign {
         /// The interface.
@@ -126,8 +129,8 @@ pub enum DataplaneError {
         name: String,
         /// Its id.
         id: u32,
-        /// What `ip link set` calls the place where it runs.
-        place: &'static str,
+        /// Where it runs.
+        place: Place,
     },
     /// The program of another pin directory is on the interface.
     #[error(
@@ -142,10 +145,14 @@ pub enum DataplaneError {
         path: PathBuf,
     },
     /// The program could not be put on the interface.
-    #[error("cannot attach to interface {interface} in native mode: {detail}. {advice}")]
+    #[error("cannot attach to interface {interface} in {place} mode: {detail}. {advice}")]
     Attach {
         /// The interface.
         interface: String,
+        /// Where the program was to run.
+        place: Place,
+        /// Why not there, if somewhere else might do.
+        refusal: Option<Refusal>,
         /// The system's words.
         detail: String,
         /// What to do.

@@ -10,18 +10,21 @@ mod connections;
 mod detach;
 mod error;
 mod flows;
+mod links;
 mod lock;
 mod object;
 mod packet_log;
 mod pinned;
 mod pins;
+mod place;
 mod plan;
 mod replica;
 mod tables;
+mod unlink;
 mod version;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +41,9 @@ pub use detach::{Detached, detach};
 pub use error::DataplaneError;
 use flows::FlowKeeper;
 use lock::Lock;
-pub use pinned::{Pinned, PinnedBackend, PinnedService};
+pub use pinned::{Pinned, PinnedBackend, PinnedInterface, PinnedService};
 pub use pins::DEFAULT_PIN_DIR;
+pub use place::{Choice, Place, Refusal};
 use plan::Plan;
 pub use plan::{Adopted, text};
 pub use replica::{Outcome, Replica};
@@ -52,10 +56,26 @@ pub struct Target {
     pub name: String,
     /// Index.
     pub ifindex: u32,
-    /// Id of the XDP program on it now.
-    pub program: Option<u32>,
-    /// What `ip link set` calls the place where that runs, as in `xdp off`.
-    pub place: &'static str,
+    /// MTU, in bytes.
+    pub mtu: u32,
+    /// The XDP program on it now.
+    pub program: Option<OnInterface>,
+}
+
+/// An XDP program on an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnInterface {
+    /// The kernel's id of it.
+    pub id: u32,
+    /// Where it runs.
+    pub place: Place,
+}
+
+impl Target {
+    /// Whether a program runs there.
+    fn is_in(&self, place: Place) -> bool {
+        self.program.is_some_and(|program| program.place == place)
+    }
 }
 
 /// The loaded program, its maps, and where each service and backend is in them.
@@ -65,6 +85,10 @@ pub struct Dataplane {
     program: attach::Program,
     plan: Plan,
     flows: FlowKeeper,
+    /// By the last [`Dataplane::attach`].
+    attached: Vec<Attached>,
+    /// Names of the interfaces that had a link of ours before that.
+    had_link: BTreeSet<String>,
     _lock: Lock,
 }
 
@@ -89,7 +113,16 @@ impl Dataplane {
         tables.write_meta(Meta::current(std::process::id(), version::OWN))?;
         let plan = Plan::new(&tables, spec)?;
         let flows = FlowKeeper::start(&directory)?;
-        Ok(Self { directory, tables, program, plan, flows, _lock: lock })
+        Ok(Self {
+            directory,
+            tables,
+            program,
+            plan,
+            flows,
+            attached: Vec::new(),
+            had_link: BTreeSet::new(),
+            _lock: lock,
+        })
     }
 
     /// What an earlier daemon, or the command line, left behind, by service.
@@ -131,7 +164,7 @@ impl Dataplane {
     /// The system's, naming the map or the pin.
     pub fn settle(&mut self, spec: &spec::Spec, targets: &[Target]) -> Result<(), DataplaneError> {
         self.plan.clear_obsolete(&mut self.tables, spec)?;
-        attach::withdraw(&self.directory, targets)
+        links::withdraw(&self.directory, targets)
     }
 
     /// What is there before the first change, for [`Dataplane::give_back`].
@@ -147,15 +180,35 @@ impl Dataplane {
     /// # Errors
     /// The system's, naming the map or the pin.
     pub fn give_back(&mut self, before: &Before) -> Result<(), DataplaneError> {
-        before.restore(&mut self.tables, &self.directory)
+        let moved = self.program.move_back(&self.directory, &self.attached);
+        before.restore(&mut self.tables, &self.directory, &self.had_link).and(moved)
     }
 
-    /// Puts the program on the interfaces, atomically replacing an older one of ours.
+    /// Puts the program on the interfaces, where `wanted` says, atomically replacing an older one of ours that is there.
+    /// One that is in the other mode has to be taken off first.
     ///
     /// # Errors
     /// The interface's driver refuses, or a foreign program is there.
-    pub fn attach(&mut self, targets: &[Target]) -> Result<Vec<Attached>, DataplaneError> {
-        self.program.attach(&self.directory, targets)
+    pub fn attach(
+        &mut self,
+        targets: &[Target],
+        wanted: spec::XdpMode,
+    ) -> Result<&[Attached], DataplaneError> {
+        let ours = targets.iter().filter(|target| target.program.is_some());
+        self.had_link = ours.map(|target| target.name.clone()).collect();
+        let known = self.tables.interfaces()?.into_iter().map(|(ifindex, info)| (ifindex, Choice::of(info)));
+        self.attached = self.program.attach(&self.directory, targets, wanted, &known.collect())?;
+        self.tables.keep_interfaces(|ifindex| targets.iter().any(|target| target.ifindex == ifindex))?;
+        for attached in &self.attached {
+            self.tables.write_interface(attached.ifindex, attached.choice.info())?;
+        }
+        Ok(&self.attached)
+    }
+
+    /// Where the program runs on the interface of this index, and why; none if it was not put there.
+    #[must_use]
+    pub fn choice(&self, ifindex: u32) -> Option<Choice> {
+        self.attached.iter().find(|attached| attached.ifindex == ifindex).map(|attached| attached.choice)
     }
 
     /// Stores a service's switch word: one store on a mapped page.
@@ -319,7 +372,7 @@ impl Dataplane {
 pub fn check(pin_dir: &Path, targets: &[Target]) -> Result<(), DataplaneError> {
     // Its program is foreign too, but has to go another way.
     pins::refuse_other_versions(pin_dir)?;
-    attach::check_foreign(&pins::directory(pin_dir), targets)
+    links::check_foreign(&pins::directory(pin_dir), targets)
 }
 
 /// Whether pins of any version are in `pin_dir`; also if that cannot be seen.

@@ -1,5 +1,6 @@
 //! The pinned maps without a daemon, for the command line: to read, or, under the lock, to steer.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use super::connections::Connections;
 use super::error::DataplaneError;
 use super::lock::Lock;
 use super::pins;
+use super::place::Choice;
 use super::plan::mode_of;
 use super::tables::{self, Tables};
 use crate::machine::spec::Mode;
@@ -45,6 +47,15 @@ pub struct PinnedBackend {
     pub backend: Backend,
     /// What is kept about it.
     pub info: BackendInfo,
+}
+
+/// An interface with a link.
+#[derive(Debug, Clone)]
+pub struct PinnedInterface {
+    /// Its name.
+    pub name: String,
+    /// Where the program runs, and why there; none if the interface is gone.
+    pub choice: Option<Choice>,
 }
 
 impl PinnedService {
@@ -120,12 +131,18 @@ impl Pinned {
         Ok(PinnedService { slot, info, word: self.tables.switch_word(slot), backends })
     }
 
-    /// Names of the interfaces that have a link.
+    /// The interfaces that have a link.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn interfaces(&self) -> Result<Vec<String>, DataplaneError> {
-        pins::interfaces(&self.directory)
+    /// The directory or the map cannot be read.
+    pub fn interfaces(&self) -> Result<Vec<PinnedInterface>, DataplaneError> {
+        let known: BTreeMap<u32, _> = self.tables.interfaces()?.into_iter().collect();
+        let interface = |name: String| {
+            let ifindex = nix::net::if_::if_nametoindex(&*name).ok();
+            let choice = ifindex.and_then(|ifindex| known.get(&ifindex).copied().map(Choice::of));
+            PinnedInterface { name, choice }
+        };
+        Ok(pins::interfaces(&self.directory)?.into_iter().map(interface).collect())
     }
 
     /// The way that a client's packets came last, as the program remembers it.

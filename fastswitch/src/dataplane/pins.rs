@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use aya::maps::MapData;
 use fastswitch_common::abi::{
     ABI, Backend, BackendInfo, BackendTraffic, CLIENTS_KEPT, CONNECTIONS_KEPT, Counters, Due, Endpoint,
-    FRAGMENTS_KEPT, Flow, Fragmented, Hop, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta, Origin, Port, Ports,
-    Service, ServiceInfo, map, program,
+    FRAGMENTS_KEPT, Flow, Fragmented, Hop, InterfaceInfo, MAX_BACKENDS, MAX_PORTS, MAX_SERVICES, Meta,
+    Origin, Port, Ports, Service, ServiceInfo, map, program,
 };
 use fastswitch_common::address::Address;
 use fastswitch_common::connection::Connection;
@@ -192,6 +192,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::BACKEND_TRAFFIC, [index, size::<BackendTraffic>(), rows]),
         (map::SERVICE_INFO, [index, size::<ServiceInfo>(), MAX_SERVICES]),
         (map::BACKEND_INFO, [index, size::<BackendInfo>(), rows]),
+        (map::INTERFACE_INFO, [index, size::<InterfaceInfo>(), MAX_PORTS]),
     ]
 }
 

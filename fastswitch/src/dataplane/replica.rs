@@ -17,12 +17,12 @@ use fastswitch_common::connection::Connection;
 use fastswitch_common::flow::{Direction, Source, Translation};
 use fastswitch_common::reason::Reason;
 
-use super::attach::{existing_link, link_parts, load_failed, xdp};
+use super::attach::{link_parts, load_failed, xdp};
 use super::error::DataplaneError;
 use super::object::{OBJECT, PROGRAM};
 use super::pinned::PinnedService;
 use super::tables::{Shared, Tables, chain, failed, remembered, typed};
-use super::{attach, pins, version};
+use super::{links, pins, version};
 
 /// What the program only reads, and is therefore shared. Any other map is the replica's own.
 const READ: [&str; 6] = [map::SERVICES, map::ORIGINS, map::SWITCH, map::BACKENDS, map::PORTS, map::SOURCES];
@@ -108,7 +108,7 @@ impl Replica {
             Ok(DataplaneError::OtherProgram { interface, loaded, own: version::describe(version::OWN) })
         };
         for name in pins::interfaces(&self.directory)? {
-            let Some((_, id)) = existing_link(&attach::link_path(&self.directory, &name))? else { continue };
+            let Some((_, id)) = links::existing(&links::path(&self.directory, &name))? else { continue };
             if !loaded.iter().any(|info| info.id() == id && same(info)) {
                 return Err(other(name)?);
             }

@@ -9,8 +9,8 @@ use std::path::Path;
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use fastswitch_common::abi::{
-    Backend, BackendInfo, BackendTraffic, Counters, Endpoint, MAX_BACKENDS, MAX_SERVICES, Meta, Origin,
-    Plain, Port, Service, ServiceInfo, Traffic, map,
+    Backend, BackendInfo, BackendTraffic, Counters, Endpoint, InterfaceInfo, MAX_BACKENDS, MAX_SERVICES,
+    Meta, Origin, Plain, Port, Service, ServiceInfo, Traffic, map,
 };
 use fastswitch_common::flow::{MAX_SOURCES, Source};
 use fastswitch_common::reason::REASONS;
@@ -46,6 +46,7 @@ pub(super) struct Tables {
     backend_traffic: PerCpuArray<MapData, Shared<BackendTraffic>>,
     service_info: Rows<ServiceInfo>,
     backend_info: Rows<BackendInfo>,
+    interface_info: HashMap<MapData, u32, Shared<InterfaceInfo>>,
 }
 
 impl Tables {
@@ -76,6 +77,8 @@ impl Tables {
             backend_traffic: per_cpu(directory, map::BACKEND_TRAFFIC)?,
             service_info: array(directory, map::SERVICE_INFO)?,
             backend_info: array(directory, map::BACKEND_INFO)?,
+            interface_info: HashMap::try_from(typed(directory, map::INTERFACE_INFO)?)
+                .map_err(failed(map::INTERFACE_INFO, "open"))?,
         })
     }
 
@@ -164,6 +167,18 @@ impl Tables {
         Ok(used)
     }
 
+    /// What people need to know about interfaces, by index.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn interfaces(&self) -> Result<Vec<(u32, InterfaceInfo)>, DataplaneError> {
+        self.interface_info
+            .iter()
+            .map(|entry| entry.map(|(ifindex, info)| (ifindex, info.0)))
+            .collect::<Result<_, _>>()
+            .map_err(failed(map::INTERFACE_INFO, "read"))
+    }
+
     /// Counters of a slot, summed over the CPUs.
     ///
     /// # Errors
@@ -241,6 +256,22 @@ impl Tables {
         let mut info = self.backend_info(row)?;
         change(&mut info);
         set(&mut self.backend_info, row, info, map::BACKEND_INFO)
+    }
+
+    pub(super) fn write_interface(
+        &mut self,
+        ifindex: u32,
+        info: InterfaceInfo,
+    ) -> Result<(), DataplaneError> {
+        self.interface_info.insert(ifindex, Shared(info), 0).map_err(failed(map::INTERFACE_INFO, "write"))
+    }
+
+    /// Forgets all interfaces but those that `keep` says.
+    pub(super) fn keep_interfaces(&mut self, keep: impl Fn(u32) -> bool) -> Result<(), DataplaneError> {
+        for (ifindex, _) in self.interfaces()?.into_iter().filter(|(ifindex, _)| !keep(*ifindex)) {
+            self.interface_info.remove(&ifindex).map_err(failed(map::INTERFACE_INFO, "delete from"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn write_meta(&mut self, meta: Meta) -> Result<(), DataplaneError> {

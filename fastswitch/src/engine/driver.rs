@@ -33,6 +33,8 @@ pub(super) struct Driver {
     pub(super) ports: Ports,
     pub(super) sources: Sources,
     pub(super) next_hops: BTreeMap<IpAddr, NextHopWord>,
+    /// What about the interfaces somebody should change.
+    pub(super) obstacles: Vec<String>,
     pub(super) vips: Vec<VipPlace>,
     pub(super) scripts: Scripts,
     pub(super) net: Net,
@@ -184,6 +186,28 @@ impl Driver {
         self.scripts.run(job);
     }
 
+    /// Puts the program on interfaces, and says where it runs.
+    pub(super) fn attach(&mut self, targets: &[Target]) -> Result<(), DataplaneError> {
+        for attached in self.dataplane.attach(targets, self.spec.gateway.xdp_mode)? {
+            let (interface, mode) = (&attached.name, attached.choice.place().name());
+            let adopted = attached.before.is_some();
+            tracing::info!(interface, mode, adopted, "XDP program attached");
+            if let Some(before) = attached.before.filter(|before| *before != attached.choice.place()) {
+                let before = before.name();
+                tracing::warn!(
+                    interface,
+                    before,
+                    mode,
+                    "taken off and attached anew, for another mode: packets went past"
+                );
+            }
+            if let Some(warning) = attached.choice.warning(interface) {
+                tracing::warn!(interface, "{warning}");
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a new picture of the network in: next hops, and interfaces that came back without our program.
     pub(super) fn network_changed(&mut self, picture: Picture) {
         report(self.store_next_hops(&picture));
@@ -191,13 +215,22 @@ impl Driver {
         let bare = picture.interfaces.iter().any(|interface| interface.xdp.is_none());
         if bare {
             let targets: Vec<Target> = network::targets(&picture.interfaces);
-            match self.dataplane.attach(&targets) {
-                Ok(_) => tracing::warn!("an interface was without the XDP program; attached again"),
+            match self.attach(&targets) {
+                Ok(()) => tracing::warn!("an interface was without the XDP program; attached again"),
                 Err(error) => tracing::error!(%error, "an interface is without the XDP program"),
             }
         }
+        self.note_obstacles(picture.obstacles);
         self.interfaces = picture.interfaces;
         self.keep_vips();
+    }
+
+    /// Logs what is new of `obstacles`; `status` shows all as long as they last.
+    pub(super) fn note_obstacles(&mut self, obstacles: Vec<String>) {
+        for obstacle in obstacles.iter().filter(|obstacle| !self.obstacles.contains(obstacle)) {
+            tracing::warn!("{obstacle}");
+        }
+        self.obstacles = obstacles;
     }
 
     /// Stores the next-hop words that differ from what is stored.

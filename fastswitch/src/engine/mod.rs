@@ -9,6 +9,7 @@ mod deadlines;
 mod driver;
 mod error;
 mod network;
+mod obstacles;
 mod ports;
 mod requests;
 mod scripts;

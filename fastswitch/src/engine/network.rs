@@ -8,8 +8,8 @@ use fastswitch_common::abi::Port;
 use tokio::sync::mpsc;
 
 use super::error::StartError;
-use super::sources;
-use crate::dataplane::Target;
+use super::{obstacles, sources};
+use crate::dataplane::{OnInterface, Place, Target};
 use crate::machine::spec::{Mode, Spec};
 use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch, XdpMode};
 
@@ -33,6 +33,8 @@ pub(super) struct Picture {
     pub(super) next_hops: BTreeMap<IpAddr, NextHop>,
     /// Whom backends that are spoken to from the gateway's own address see, by the backend's.
     pub(super) own_addresses: BTreeMap<IpAddr, IpAddr>,
+    /// What about the interfaces somebody should change.
+    pub(super) obstacles: Vec<String>,
 }
 
 impl Picture {
@@ -81,12 +83,15 @@ pub(super) fn targets(interfaces: &[Interface]) -> Vec<Target> {
     let target = |interface: &Interface| Target {
         name: interface.name.clone(),
         ifindex: interface.ifindex,
-        program: interface.xdp.as_ref().map(|xdp| xdp.program_id),
-        place: match interface.xdp.as_ref().map(|xdp| xdp.mode) {
-            Some(XdpMode::Generic) => "xdpgeneric",
-            Some(XdpMode::Offloaded) => "xdpoffload",
-            Some(XdpMode::Native | XdpMode::Multi) | None => "xdp",
-        },
+        mtu: interface.mtu,
+        program: interface.xdp.map(|xdp| OnInterface {
+            id: xdp.program_id,
+            place: match xdp.mode {
+                XdpMode::Generic => Place::Generic,
+                XdpMode::Offloaded => Place::Offloaded,
+                XdpMode::Native | XdpMode::Multi => Place::Native,
+            },
+        }),
     };
     interfaces.iter().map(target).collect()
 }
@@ -169,23 +174,6 @@ fn conflict_advice(spec: &Spec, vip: IpAddr) -> &'static str {
     }
 }
 
-/// What will keep replies that arrive on an interface from being forwarded, with the command that mends it.
-pub(super) fn not_forwarded(spec: &Spec, interface_name: &str) -> Vec<String> {
-    // In mode dsr replies need not come this way.
-    let nat = spec.services.iter().filter(|service| service.mode != Mode::Dsr);
-    let families = nat.map(|service| Family::of(service.vip)).collect::<BTreeSet<_>>();
-    let off =
-        families.into_iter().filter(|family| !matches!(net::forwarding(interface_name, *family), Ok(true)));
-    off.map(|family| {
-        format!(
-            "the kernel does not forward {} on {interface_name}, so replies of backends cannot be: sysctl -w {}",
-            family.name(),
-            net::forwarding_sysctl(family)
-        )
-    })
-    .collect()
-}
-
 /// Those of the VIPs that are on no interface.
 pub(super) async fn missing(net: &Net, places: &[VipPlace]) -> Result<Vec<VipPlace>, NetError> {
     let there: BTreeSet<IpAddr> = net.addresses().await?.into_iter().map(|address| address.ip).collect();
@@ -257,7 +245,8 @@ pub(super) async fn picture(net: &Net, spec: &Spec) -> Result<Picture, NetError>
     let next_hops: BTreeMap<IpAddr, NextHop> =
         addresses.into_iter().zip(found).filter_map(|(address, hop)| Some((address, hop?))).collect();
     let own_addresses = own_addresses(net, spec).await?;
-    Ok(Picture { interfaces, next_hops, own_addresses })
+    let obstacles = obstacles::offloads(&interfaces, &net.layers().await?);
+    Ok(Picture { interfaces, next_hops, own_addresses, obstacles })
 }
 
 /// A VIP or an address of the pool is not the gateway's own: it may go elsewhere.

@@ -13,6 +13,7 @@ use super::deadlines::Deadlines;
 use super::driver::Driver;
 use super::error::StartError;
 use super::network::{self, VipPlace};
+use super::obstacles;
 use super::ports::Ports;
 use super::scripts::Scripts;
 use super::sources::Sources;
@@ -107,6 +108,7 @@ fn driver(
         ports: Ports::adopt(&dataplane)?,
         sources: background.block_on(Sources::adopt(&dataplane, &spec, &net))?,
         next_hops: BTreeMap::new(),
+        obstacles: Vec::new(),
         vips,
         scripts: Scripts::start(runner, finished, background),
         net,
@@ -122,7 +124,7 @@ fn driver(
 /// Says what will keep packets from being forwarded, with the command that mends it.
 fn warn_of(spec: &Spec, interfaces: &[Interface]) {
     for interface in interfaces {
-        for warning in network::not_forwarded(spec, &interface.name) {
+        for warning in obstacles::not_forwarded(spec, &interface.name) {
             tracing::warn!(interface = interface.name, "{warning}");
         }
         if !interface.up {

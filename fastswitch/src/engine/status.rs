@@ -2,11 +2,11 @@
 
 use super::clock::Clock;
 use super::driver::Driver;
-use super::network;
+use super::obstacles;
 use crate::control::wire;
 use crate::machine::spec::{Mode, Protocol};
 use crate::machine::{BackendId, BackendView, Freeze, ServiceId, State, View};
-use crate::net::XdpMode;
+use crate::net::{Interface, XdpMode};
 use crate::telemetry::report;
 
 impl Driver {
@@ -36,9 +36,15 @@ impl Driver {
                 Some(XdpMode::Offloaded) => "offloaded",
                 Some(XdpMode::Multi) => "multi",
             };
-            wire::Interface { name: name.clone(), xdp: xdp.to_owned() }
+            let generic_because = interface.and_then(|interface| self.generic_because(interface));
+            wire::Interface { name: name.clone(), xdp: xdp.to_owned(), generic_because }
         };
         self.spec.gateway.interfaces.iter().map(state).collect()
+    }
+
+    /// Why the program is in generic mode there although nobody asked for that.
+    fn generic_because(&self, interface: &Interface) -> Option<String> {
+        self.dataplane.choice(interface.ifindex)?.warning(&interface.name)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -47,9 +53,13 @@ impl Driver {
             match self.interfaces.iter().find(|interface| interface.name == *name) {
                 None => warnings.push(format!("interface {name} is gone")),
                 Some(interface) if !interface.up => warnings.push(format!("interface {name} is down")),
-                Some(_) => warnings.extend(network::not_forwarded(&self.spec, name)),
+                Some(interface) => {
+                    warnings.extend(self.generic_because(interface));
+                    warnings.extend(obstacles::not_forwarded(&self.spec, name));
+                }
             }
         }
+        warnings.extend_from_slice(&self.obstacles);
         warnings
     }
 

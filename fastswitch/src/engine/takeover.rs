@@ -37,14 +37,12 @@ impl Driver {
         reports: &mpsc::Sender<Report>,
         assigned: &mut BTreeSet<IpAddr>,
     ) -> Result<(), StartError> {
-        for attached in self.dataplane.attach(&network::targets(&self.interfaces))? {
-            let (interface, adopted) = (attached.name, attached.adopted);
-            tracing::info!(interface, adopted, "XDP program attached, native mode");
-        }
+        self.attach(&network::targets(&self.interfaces))?;
         self.dataplane.prepare(&self.spec)?;
         let picture = self.background.block_on(network::picture(&self.net, &self.spec))?;
         self.store_next_hops(&picture)?;
         self.store_sources(&picture)?;
+        self.note_obstacles(picture.obstacles);
         let born = self.birth(recovered);
         self.dataplane.commit(&self.spec)?;
         self.place_vips(assigned)?;

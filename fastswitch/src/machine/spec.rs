@@ -21,6 +21,8 @@ pub struct Spec {
 pub struct Gateway {
     /// Names of the interfaces that packets of clients or backends arrive on; at least one, no repeats.
     pub interfaces: Vec<String>,
+    /// Where the XDP program runs.
+    pub xdp_mode: XdpMode,
     /// Whether the daemon puts each VIP on an interface and announces it.
     pub assign_vip: bool,
     /// Addresses that backends of services in mode full_nat are spoken to from; of a family that has none here, the
@@ -28,6 +30,17 @@ pub struct Gateway {
     pub source_pool: Vec<IpAddr>,
     /// Flows of services in mode full_nat that are remembered.
     pub max_flows: NonZeroU32,
+}
+
+/// Where the XDP program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the drivers if every interface's can, else behind them.
+    Auto,
+    /// In the drivers.
+    Native,
+    /// Behind the drivers, on socket buffers: slower, with any driver.
+    Generic,
 }
 
 /// A virtual endpoint and the backends that may serve it.

@@ -15,10 +15,12 @@ mod error;
 mod family;
 mod forwarding;
 mod interface;
+mod layers;
 mod link;
 mod local_ports;
 mod ndp;
 mod next_hop;
+mod offload;
 mod watch;
 
 pub use address::{Address, Assigned};
@@ -27,8 +29,10 @@ pub use error::NetError;
 pub use family::Family;
 pub use forwarding::{forwarding, forwarding_sysctl};
 pub use interface::{Interface, Xdp, XdpMode, vip_interface};
+pub use layers::Layer;
 pub use local_ports::unused_ports;
 pub use next_hop::{NextHop, Way};
+pub use offload::{Offload, is_on};
 pub use watch::Watch;
 
 use std::fmt;

@@ -48,7 +48,8 @@ pub(super) fn arrival(
 }
 
 async fn look(pinned: &Pinned, service: &ServiceInfo, question: &Question) -> Result<Arrival, TraceError> {
-    let (on, client) = (pinned.interfaces()?, question.client);
+    let client = question.client;
+    let on: Vec<String> = pinned.interfaces()?.into_iter().map(|interface| interface.name).collect();
     if client.is_unspecified() || client.is_multicast() || client.is_loopback() {
         return Err(TraceError::NoClient(client));
     }
