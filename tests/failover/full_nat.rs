@@ -14,7 +14,7 @@ use crate::support::capture::Capture;
 use crate::support::scene::{
     LIMIT, configure, connect, counter, datagram, datagrams_come_back, gateway_has, keep_backends, list,
     load_at, nothing_failed, nothing_is_left, options, scene, scene_in, service, start_daemon, wait_active,
-    wait_answers, wait_outage, whoami,
+    wait_answers, wait_outage, wait_services, whoami,
 };
 
 const FILE: u64 = 5_000_000;
@@ -175,6 +175,10 @@ fn connections_go_on(lab: &Lab) -> anyhow::Result<()> {
     configure(lab, all_full_nat)?;
     start_daemon(lab)?;
     let mut sessions = [Session::open(lab, vip())?, Session::open(lab, vip6())?];
+    wait_services(lab, "the session is counted", |service| {
+        let counted = service["name"] == "asr" || service["name"] == "asr6";
+        !counted || (service["connections"] == 1 && service["backends"][0]["connections"] == 1)
+    })?;
     let client = load_at(lab, vip(), Duration::from_millis(2))?;
     wait_answers(&client, Backend::Primary, 50)?;
     for to in [Backend::Standby, Backend::Primary, Backend::Standby, Backend::Primary] {
