@@ -16,6 +16,7 @@ use crate::{
     address::Address,
     connection::Connection,
     flow::{Direction, MAX_SOURCES, Source, SourceRange, Translation},
+    local::{PEERS_KEPT, Peer},
     packet::Macs,
     reason::REASONS,
 };
@@ -121,7 +122,7 @@ pub struct Meta {
     /// [`ABI`].
     pub abi: u32,
     /// [`LAYOUT`].
-    pub layout: [u16; 20],
+    pub layout: [u16; 22],
     /// Process id of the daemon that wrote this last; a hint for messages, the lock decides.
     pub daemon_pid: u32,
     /// Version of the daemon that wrote this last, and so loaded the program: major, minor, patch, zero.
@@ -306,7 +307,7 @@ const fn size<T>() -> u16 {
 }
 
 /// Sizes and dimensions that a program and its maps must agree on.
-pub const LAYOUT: [u16; 20] = [
+pub const LAYOUT: [u16; 22] = [
     size::<Endpoint>(),
     size::<Service>(),
     size::<Origin>(),
@@ -323,14 +324,16 @@ pub const LAYOUT: [u16; 20] = [
     size::<Direction>(),
     size::<Translation>(),
     size::<Source>(),
+    size::<Peer>(),
     MAX_SERVICES as u16,
     MAX_BACKENDS as u16,
     MAX_SOURCES as u16,
     MAX_PORTS as u16,
+    PEERS_KEPT as u16,
 ];
 
 const _: () = {
-    assert!(size::<Meta>() == 56);
+    assert!(size::<Meta>() == 60);
     assert!(size::<Address>() == 16);
     assert!(size::<Endpoint>() == 20);
     assert!(size::<Service>() == 8);
@@ -442,7 +445,13 @@ mod tests {
         let counters = 8 * (REASONS as u16 + 2);
         assert_eq!(
             (ABI, LAYOUT),
-            (3, [20, 8, 28, 32, 12, 40, 24, 16, counters, 32, 104, 88, 12, 40, 52, 24, 2048, 16, 256, 64])
+            (
+                3,
+                [
+                    20, 8, 28, 32, 12, 40, 24, 16, counters, 32, 104, 88, 12, 40, 52, 24, 32, 2048, 16, 256,
+                    64, 16384
+                ]
+            )
         );
         assert_eq!(REASONS, 64);
     }

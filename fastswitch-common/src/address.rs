@@ -83,7 +83,14 @@ impl Address {
         self.0[3].to_ne_bytes()
     }
 
-    /// The words, in the machine's byte order.
+    /// An address of its words: those of IPv6, or of IPv4-mapped IPv6.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        Self(words)
+    }
+
+    /// The words, each in memory as on the wire.
     #[inline(always)]
     #[must_use]
     pub const fn words(self) -> [u32; 4] {

@@ -14,6 +14,7 @@ pub mod answer;
 pub mod checksum;
 pub mod connection;
 pub mod flow;
+pub mod local;
 pub mod mark;
 pub mod packet;
 pub mod parse;

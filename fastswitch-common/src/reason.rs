@@ -1,5 +1,6 @@
 //! Why a packet met its fate. Each packet that the program sees is counted under exactly one reason; the
-//! numbers are stable and never used again for another meaning.
+//! numbers are stable and never used again for another meaning. What local processes want of a VIP is counted likewise,
+//! once for each connection and each datagram without one, when they ask for it.
 
 /// Room for reasons in [`crate::abi::Counters`].
 pub const REASONS: usize = 64;
@@ -113,8 +114,15 @@ reasons! {
     /// To the active backend in mode `full_nat`, by a flow that is not safe from being forgotten: the table of flows is
     /// full.
     FlowsFull = 30, "flows_full", Forward;
+    /// Connection, or datagram without one, of a local process to the VIP: goes to the active backend's own address.
+    LocalDirected = 36, "local_directed", Pass;
+    /// The same while no backend can serve: fails at once.
+    LocalRefused = 37, "local_refused", Drop;
     /// Of no flow in mode `full_nat`: a heartbeat's answer, or between somebody and the backend's own address.
     NoFlow = 38, "no_flow", Pass;
+    /// Connection, or datagram without one, of a local process to the VIP of a service whose backends are not spoken to at
+    /// their own addresses, or from the VIP's own endpoint: fails at once.
+    LocalUnsupported = 39, "local_unsupported", Drop;
 }
 
 const _: () = {

@@ -53,8 +53,10 @@ pub const SERVICE_INFO: &str = "SERVICE_INFO";
 pub const BACKEND_INFO: &str = "BACKEND_INFO";
 /// Hash from interface index to [`super::InterfaceInfo`]; the kernel program does not read it.
 pub const INTERFACE_INFO: &str = "INTERFACE_INFO";
+/// LRU hash from [`crate::local::Peer`] to the [`super::Endpoint`] of the VIP that its process knows. Kernel writes.
+pub const PEERS: &str = "PEERS";
 /// All of them that are pinned.
-pub const ALL: [&str; 24] = [
+pub const ALL: [&str; 25] = [
     META,
     PROGRAMS,
     SERVICES,
@@ -79,6 +81,7 @@ pub const ALL: [&str; 24] = [
     SERVICE_INFO,
     BACKEND_INFO,
     INTERFACE_INFO,
+    PEERS,
 ];
 /// Array of one [`super::Verdict`]: the last one, of a program that is loaded to be watched ([`super::WATCHED`]).
 /// Not pinned.

@@ -44,6 +44,7 @@ fn gateway(file: &mut Reader<'_, '_>) -> (Read<Gateway>, Vec<At<IpAddr>>) {
     let interfaces = interfaces(&mut reader);
     let xdp_mode = reader.or("xdp_mode", Ok(XdpMode::Auto), |value| XDP_MODES.read(value));
     let assign_vip = reader.or("assign_vip", Ok(true), boolean);
+    let local_clients = reader.or("local_clients", Ok(true), boolean);
     let pool = source_pool(&mut reader);
     let max_flows = reader.or("max_flows", Ok(FLOWS), flows);
     reader.finish();
@@ -54,6 +55,7 @@ fn gateway(file: &mut Reader<'_, '_>) -> (Read<Gateway>, Vec<At<IpAddr>>) {
             interfaces: interfaces?,
             xdp_mode: xdp_mode?,
             assign_vip: assign_vip?,
+            local_clients: local_clients?,
             source_pool,
             max_flows: max_flows?,
         })

@@ -1,4 +1,4 @@
-//! The end of a pin directory: program, links and maps go, whatever version made them. It refuses to touch addresses: it
+//! The end of a pin directory: programs, links and maps go, whatever version made them. It refuses to touch addresses: it
 //! says which VIPs a daemon had assigned.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ pub struct Detached {
     pub unknown: Option<DataplaneError>,
 }
 
-/// Takes the program off every interface and removes every pin, whatever version made them.
+/// Takes the programs off every interface and every system call, and removes every pin, whatever version made them.
 ///
 /// # Errors
 /// A running daemon holds the pins, or a pin cannot be removed.
@@ -54,7 +54,7 @@ pub fn detach(pin_dir: &Path) -> Result<Detached, DataplaneError> {
 fn remove(version: &Path) -> Result<(), DataplaneError> {
     // Links first: while they are there, packets are still rewritten by the maps.
     let mut pins = pins::entries(version)?;
-    pins.sort_by_key(|pin| !pins::is_link(pin));
+    pins.sort_by_key(|pin| !pins::is_link(pin) && !pins::is_local(pin));
     let programs = links::programs(&pins);
     for pin in pins {
         fs::remove_file(&pin).map_err(|error| DataplaneError::file("remove", &pin, error))?;

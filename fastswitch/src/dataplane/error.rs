@@ -158,6 +158,21 @@ pub enum DataplaneError {
         /// What to do.
         advice: String,
     },
+    /// Nothing to hang the programs for local processes on.
+    #[error(
+        "no control groups of version 2 are mounted: `mount -t cgroup2 none DIR` on an empty directory, or bring them into the container, and start again"
+    )]
+    NoCgroups,
+    /// The programs for local processes are not in place.
+    #[error(
+        "cannot {what} the programs for local processes, which need Linux 5.15 with CONFIG_CGROUP_BPF (to do without, set gateway.local_clients = false): {detail}"
+    )]
+    Local {
+        /// What was tried.
+        what: &'static str,
+        /// The system's words, the verifier's log included.
+        detail: String,
+    },
     /// More services or backends than the maps hold.
     #[error("{what}")]
     Full {

@@ -11,7 +11,7 @@ use aya::programs::{ProgramInfo, loaded_programs};
 
 use super::error::DataplaneError;
 use super::object::PROGRAM;
-use super::pins::{LINK_PREFIX, entries, is_link};
+use super::pins::{LINK_PREFIX, entries, is_link, is_local};
 use super::tables::chain;
 use super::{OnInterface, Target};
 
@@ -55,7 +55,7 @@ pub(super) fn check_foreign(directory: &Path, targets: &[Target]) -> Result<(), 
 /// Ids of the programs of those of `pins` that are links.
 pub(super) fn programs(pins: &[PathBuf]) -> BTreeSet<u32> {
     let program = |pin: &PathBuf| Some(existing(pin).ok()??.1);
-    pins.iter().filter(|pin| is_link(pin)).filter_map(program).collect()
+    pins.iter().filter(|pin| is_link(pin) || is_local(pin)).filter_map(program).collect()
 }
 
 /// Waits, if not for ever, until these programs are gone: the kernel takes a link off its interface a moment after the

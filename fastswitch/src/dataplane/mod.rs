@@ -1,4 +1,4 @@
-//! The kernel side as the daemon sees it: the XDP program, its pinned maps and links.
+//! The kernel side as the daemon sees it: the XDP program and those for local processes, their pinned maps and links.
 //!
 //! It owns every write to a map and is the only place that knows aya. It refuses to decide anything: it stores
 //! what it is told.
@@ -11,6 +11,7 @@ mod detach;
 mod error;
 mod flows;
 mod links;
+mod local;
 mod lock;
 mod object;
 mod packet_log;
@@ -209,6 +210,15 @@ impl Dataplane {
     #[must_use]
     pub fn choice(&self, ifindex: u32) -> Option<Choice> {
         self.attached.iter().find(|attached| attached.ifindex == ifindex).map(|attached| attached.choice)
+    }
+
+    /// Lets processes of this machine, in this network namespace, use the VIPs, or no more. Atomically replaces the programs of
+    /// an earlier daemon, which stay if this fails.
+    ///
+    /// # Errors
+    /// There are no control groups of version 2, or the system refuses.
+    pub fn serve_local_clients(&mut self, wanted: bool) -> Result<(), DataplaneError> {
+        if wanted { local::attach(&self.directory) } else { local::withdraw(&self.directory) }
     }
 
     /// Stores a service's switch word: one store on a mapped page.

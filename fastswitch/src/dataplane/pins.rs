@@ -1,4 +1,5 @@
-//! The pin directory: `<pin-dir>/v<ABI>/` holds the maps by name and the links as `link-<interface>`.
+//! The pin directory: `<pin-dir>/v<ABI>/` holds the maps by name, the links to interfaces as `link-<interface>`, and those to
+//! the system calls of local processes as `local-<program>`.
 
 use std::fs;
 use std::io;
@@ -13,6 +14,7 @@ use fastswitch_common::abi::{
 use fastswitch_common::address::Address;
 use fastswitch_common::connection::Connection;
 use fastswitch_common::flow::{Direction, MAX_SOURCES, Source, Translation};
+use fastswitch_common::local::{PEERS_KEPT, Peer};
 use fastswitch_common::mark;
 use fastswitch_common::parse::Segment;
 use nix::mount::{MsFlags, mount};
@@ -28,6 +30,7 @@ const VERSION_PREFIX: &str = "v";
 /// Number of entries of a map that the configuration sizes.
 const ANY: u32 = 0;
 pub(super) const LINK_PREFIX: &str = "link-";
+pub(super) const LOCAL_PREFIX: &str = "local-";
 
 /// The directory of this version's pins.
 pub(super) fn directory(pin_dir: &Path) -> PathBuf {
@@ -119,8 +122,18 @@ pub(super) fn interfaces(directory: &Path) -> Result<Vec<String>, DataplaneError
     Ok(names)
 }
 
+/// Whether it is a link to an interface.
 pub(super) fn is_link(pin: &Path) -> bool {
-    pin.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LINK_PREFIX))
+    begins_with(pin, LINK_PREFIX)
+}
+
+/// Whether it is a link to a system call of local processes.
+pub(super) fn is_local(pin: &Path) -> bool {
+    begins_with(pin, LOCAL_PREFIX)
+}
+
+fn begins_with(pin: &Path, prefix: &str) -> bool {
+    pin.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
 }
 
 /// The paths in a directory; none if it does not exist.
@@ -193,6 +206,7 @@ fn shapes() -> [(&'static str, [u32; 3]); map::ALL.len()] {
         (map::SERVICE_INFO, [index, size::<ServiceInfo>(), MAX_SERVICES]),
         (map::BACKEND_INFO, [index, size::<BackendInfo>(), rows]),
         (map::INTERFACE_INFO, [index, size::<InterfaceInfo>(), MAX_PORTS]),
+        (map::PEERS, [size::<Peer>(), size::<Endpoint>(), PEERS_KEPT]),
     ]
 }
 

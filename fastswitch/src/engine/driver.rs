@@ -36,6 +36,8 @@ pub(super) struct Driver {
     /// What about the interfaces somebody should change.
     pub(super) obstacles: Vec<String>,
     pub(super) vips: Vec<VipPlace>,
+    /// Why processes of this machine cannot use the VIPs, though they are to.
+    pub(super) no_local_clients: Option<String>,
     pub(super) scripts: Scripts,
     pub(super) net: Net,
     pub(super) background: Handle,

@@ -110,6 +110,7 @@ fn driver(
         next_hops: BTreeMap::new(),
         obstacles: Vec::new(),
         vips,
+        no_local_clients: None,
         scripts: Scripts::start(runner, finished, background),
         net,
         background: background.clone(),

@@ -60,6 +60,7 @@ impl Driver {
             }
         }
         warnings.extend_from_slice(&self.obstacles);
+        warnings.extend(self.no_local_clients.clone());
         warnings
     }
 

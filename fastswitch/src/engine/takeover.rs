@@ -53,6 +53,7 @@ impl Driver {
         if let Err(error) = self.retire() {
             tracing::error!(%error, "some of what this configuration does not have is left; the next start tries again");
         }
+        self.serve_local_clients();
         for (service, effects) in born {
             self.execute(service, effects, Instant::now());
         }
@@ -141,6 +142,21 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// What clients get does not depend on it, so nor does the start.
+    fn serve_local_clients(&mut self) {
+        let wanted = self.spec.gateway.local_clients;
+        match self.dataplane.serve_local_clients(wanted) {
+            Ok(()) if wanted => tracing::info!("processes of this gateway itself can use the VIPs"),
+            Ok(()) => {}
+            Err(error) => {
+                let problem = format!("processes of this gateway itself cannot use the VIPs: {error}");
+                tracing::warn!("{problem}");
+                // The rest is the verifier's.
+                self.no_local_clients = problem.lines().next().map(str::to_owned);
+            }
+        }
     }
 
     fn note_vips(&mut self, ours: &BTreeMap<IpAddr, u32>) -> Result<(), StartError> {

@@ -25,6 +25,8 @@ pub struct Gateway {
     pub xdp_mode: XdpMode,
     /// Whether the daemon puts each VIP on an interface and announces it.
     pub assign_vip: bool,
+    /// Whether processes of the gateway itself can use the VIPs.
+    pub local_clients: bool,
     /// Addresses that backends of services in mode full_nat are spoken to from; of a family that has none here, the
     /// gateway's own. No repeats, and none is a VIP or a backend's.
     pub source_pool: Vec<IpAddr>,
