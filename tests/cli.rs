@@ -175,7 +175,10 @@ fn status_as_json(lab: &Lab) -> anyhow::Result<()> {
         ensure!(said.lines().count() == 1, "{said}");
         let status: Value = serde_json::from_str(&said)?;
         ensure!(status["daemon"] == daemon && status["version"].is_string(), "{status}");
-        ensure!(status["interfaces"][1] == json!({ "name": "eth1", "xdp": "native" }), "{status}");
+        ensure!(
+            status["interfaces"][1] == json!({ "name": "eth1", "xdp": "native", "generic_because": null }),
+            "{status}"
+        );
         let service = &status["services"][0];
         let expected = json!({
             "name": "asr", "vip": "10.77.1.100", "port": 7860, "protocol": "tcp", "mode": "nat",

@@ -35,6 +35,8 @@ const REMEMBERED: [&str; 6] =
 const KEPT: u32 = 1024;
 /// What a packet may grow by.
 const ROOM: usize = 256;
+/// The kernel's `BPF_PROG_TYPE_XDP`.
+const XDP: u32 = 6;
 /// Bytes of a program's name that the kernel keeps.
 const NAME_KEPT: usize = 15;
 
@@ -113,10 +115,12 @@ impl Replica {
                 return Err(other(name)?);
             }
         }
-        // The parts that it jumps to are those programs that count where it counts.
+        // The parts that it jumps to are those XDP programs that count where it counts; what serves local processes does too.
         let pinned = typed_id(&self.directory, map::COUNTERS)?;
-        let counts_there =
-            |info: &&ProgramInfo| info.map_ids().ok().flatten().is_some_and(|ids| ids.contains(&pinned));
+        let counts_there = |info: &&ProgramInfo| {
+            info.program_type() as u32 == XDP
+                && info.map_ids().ok().flatten().is_some_and(|ids| ids.contains(&pinned))
+        };
         match loaded.iter().filter(counts_there).find(|info| !same(info)) {
             Some(_) => Err(other("the interfaces".to_owned())?),
             None => Ok(()),
