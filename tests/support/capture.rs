@@ -27,7 +27,11 @@ impl Capture {
         shell::run(lab.command(host, "ethtool")?.args(["-K", "eth0", "gro", "off"]))?;
         let file = lab.run_dir().join(format!("{}.pcap", host.name()));
         let mut command = lab.command(host, "tcpdump")?;
-        command.args(["--immediate-mode", "-U", "-n", "-B", "65536", "-i", "eth0", "-w"]).arg(&file);
+        // The buffer has room for as many packets as have the largest size that is to be expected: with tcpdump's own, which is
+        // 256 KiB, for so few that a burst is lost.
+        command
+            .args(["--immediate-mode", "-U", "-n", "-B", "65536", "-s", "2048", "-i", "eth0", "-w"])
+            .arg(&file);
         // Of ICMPv6, errors and echoes: neighbours ask for each other at any time.
         let filter = format!("host {} and (tcp or udp or icmp or (icmp6 and ip6[40] < 130))", address.into());
         command.args(["-Z", "root", &filter]).stderr(Stdio::piped());
