@@ -38,7 +38,9 @@ fn every_reason_is_reached() -> Result<(), Failed> {
             Step::Do(_) => None,
         })
         .collect();
-    match Reason::ALL.iter().find(|reason| !reached.contains(reason)) {
+    // Those of processes of the gateway itself are no packet's.
+    let local = [Reason::LocalDirected, Reason::LocalRefused, Reason::LocalUnsupported];
+    match Reason::ALL.iter().find(|reason| !reached.contains(reason) && !local.contains(reason)) {
         Some(reason) => Err(format!("no case ends with {reason:?}").into()),
         None => Ok(()),
     }

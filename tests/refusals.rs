@@ -323,7 +323,7 @@ fn an_mtu_that_native_mode_cannot_take(lab: &Lab) -> anyhow::Result<()> {
     shell::run(lab.command(Host::Lan, "ip")?.args(["link", "set", "gateway", "mtu", "9000"]))?;
     configure(lab, |config| config["gateway"]["xdp_mode"] = "native".into())?;
     let said = refused(lab, &args(&daemon(lab)?))?;
-    says(&said, &["native", "ip link set eth1 mtu 1500"])?;
+    says(&said, &["eth1 in native mode", "ip link set OTHER-END mtu 1500"])?;
     nothing_is_left(lab)?;
     ensure!(whoami(lab, Backend::Primary.address())? == "primary");
     Ok(())
