@@ -56,7 +56,7 @@ pub mod toward {
     pub const CLIENT: u8 = 1;
 }
 
-/// Bits of [`Translation::state`]. Both entries of a flow have the same, but for [`UNSAFE`], which is that of the direction
+/// Bits of [`Translation::state`]. Both entries of a flow have the same, but for [`state::UNSAFE`], which is that of the direction
 /// to the backend.
 pub mod state {
     /// The backend has sent something.

@@ -40,6 +40,12 @@ fn services(lab: &Lab) -> anyhow::Result<Vec<Value>> {
     let mut services = list(&lab.status()?["services"]).to_vec();
     for service in services.iter_mut().filter_map(Value::as_object_mut) {
         service.remove("counters");
+        service.remove("connections");
+        for backend in service.get_mut("backends").and_then(Value::as_array_mut).into_iter().flatten() {
+            let backend = backend.as_object_mut().context("a backend")?;
+            backend.remove("counters");
+            backend.remove("connections");
+        }
     }
     Ok(services)
 }

@@ -24,7 +24,7 @@ pub struct ServiceInfo {
     pub used: u8,
     /// Why the active backend is active: a [`cause`].
     pub cause: u8,
-    /// A [`mode`].
+    /// A [`super::mode`].
     pub mode: u8,
     /// Zero.
     pub _reserved: u8,

@@ -135,7 +135,7 @@ pub(super) enum Command {
 pub(super) struct TraceArgs {
     /// The service.
     pub(super) service: String,
-    /// The client: its address, and its port if it matters (IPv6: [ADDRESS]:PORT).
+    /// The client: its address, and its port if it matters (an IPv6 address in brackets then).
     #[arg(value_name = "CLIENT[:PORT]")]
     pub(super) client: Client,
     /// Whether the client opens a TCP connection (syn), or goes on with the one of its port (ack).
