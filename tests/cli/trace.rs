@@ -17,7 +17,7 @@ use xtask::lab::{Backend, CLIENT, GATEWAY_CLIENTS, Host, Lab, VIP, add_ipv6, vip
 
 use crate::support::said::{Said, done, refused, say, wrong};
 use crate::support::scene::{
-    configure, counter, datagrams_come_back, keep_backends, keep_tcp, list, ping_at, scene, start_daemon,
+    configure, counter, datagrams_come_back, ip, keep_backends, keep_tcp, list, ping_at, scene, start_daemon,
     wait_active, wait_outage, whoami,
 };
 
@@ -276,10 +276,9 @@ fn without_a_way_back(lab: &Lab) -> anyhow::Result<()> {
     );
     // Where fastswitch is not.
     for args in ["link add aside type veth peer name away", "link set aside up", "link set away up"] {
-        xtask::shell::run(lab.command(Host::Gw, "ip")?.args(args.split(' ')))?;
+        ip(lab, Host::Gw, args)?;
     }
-    let route = "route add 192.0.2.0/24 dev aside";
-    xtask::shell::run(lab.command(Host::Gw, "ip")?.args(route.split(' ')))?;
+    ip(lab, Host::Gw, "route add 192.0.2.0/24 dev aside")?;
     let said = refused(lab, &["trace", "asr", "192.0.2.7"])?;
     ensure!(said.contains("arrive on aside") && said.contains("gateway.interfaces"), "{said}");
     // No neighbour there: the answer goes back to where the packet is said to come from.

@@ -12,7 +12,7 @@ use xtask::{lab, shell};
 
 use crate::support::capture::Capture;
 use crate::support::scene::{
-    LIMIT, configure, connect, counter, datagram, datagrams_come_back, gateway_has, keep_backends, list,
+    LIMIT, configure, connect, counter, datagram, datagrams_come_back, gateway_has, ip, keep_backends, list,
     load_at, nothing_failed, nothing_is_left, options, scene, scene_in, service, start_daemon, wait_active,
     wait_answers, wait_outage, wait_services, whoami,
 };
@@ -44,13 +44,9 @@ fn all_full_nat(config: &mut Value) {
     }
 }
 
-fn run(lab: &Lab, host: Host, program: &str, args: &[&str]) -> anyhow::Result<()> {
-    shell::run(lab.command(host, program)?.args(args)).map(drop)
-}
-
 /// What does not work in any other mode without changing the backends: they would answer their neighbour directly.
 fn clients_own_lan(lab: &Lab) -> anyhow::Result<()> {
-    run(lab, Host::Client, "ip", &["address", "add", &format!("{NEIGHBOUR}/24"), "dev", "eth0"])?;
+    ip(lab, Host::Client, &format!("address add {NEIGHBOUR}/24 dev eth0"))?;
     configure(lab, |config| {
         all_full_nat(config);
         for index in 0..2 {
@@ -86,8 +82,8 @@ fn clients_own_lan(lab: &Lab) -> anyhow::Result<()> {
 /// Backends know no way to the client at all.
 fn backends_without_a_way_back(lab: &Lab) -> anyhow::Result<()> {
     for backend in [Backend::Primary, Backend::Standby] {
-        run(lab, backend.host(), "ip", &["route", "del", "default"])?;
-        run(lab, backend.host(), "ip", &["-6", "route", "del", "default"])?;
+        ip(lab, backend.host(), "route del default")?;
+        ip(lab, backend.host(), "-6 route del default")?;
     }
     configure(lab, all_full_nat)?;
     start_daemon(lab)?;

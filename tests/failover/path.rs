@@ -14,7 +14,7 @@ use xtask::lab::{
 use xtask::wait;
 
 use crate::support::scene::{
-    LIMIT, configure, counter, datagram, datagrams_come_back, keep_backends, options, scene, scene_in,
+    LIMIT, configure, counter, datagram, datagrams_come_back, ip, keep_backends, options, scene, scene_in,
     start_daemon,
 };
 
@@ -172,8 +172,4 @@ fn expect(lab: &Lab, reason: &str, some: bool) -> anyhow::Result<()> {
         ensure!((count > 0) == some, "{service} has counted {count} as {reason}");
     }
     Ok(())
-}
-
-fn ip(lab: &Lab, host: Host, arguments: &str) -> anyhow::Result<()> {
-    xtask::shell::run(lab.command(host, "ip")?.args(arguments.split(' '))).map(drop)
 }

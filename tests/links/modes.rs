@@ -19,8 +19,8 @@ use crate::support::journal::lines;
 use crate::support::pcap::Payload;
 use crate::support::said::{done, refused};
 use crate::support::scene::{
-    LIMIT, configure, connect, counter, datagram, datagrams_come_back, keep_backends, list, nothing_is_left,
-    options, ping, program, scene, scene_in, start_daemon, wait_outage, whoami,
+    LIMIT, configure, connect, counter, datagram, datagrams_come_back, ip, keep_backends, list, make_eth1,
+    nothing_is_left, options, ping, program, scene, scene_in, start_daemon, wait_outage, whoami,
 };
 
 const FILE: u64 = 5_000_000;
@@ -124,7 +124,7 @@ fn generic_mode(lab: &Lab) -> anyhow::Result<()> {
 
 /// Puts the gateway's eth1 under a bridge, whose driver has no native mode.
 fn bridge(lab: &Lab) -> anyhow::Result<()> {
-    let ip = |words: &str| shell::run(lab.command(Host::Gw, "ip")?.args(words.split_whitespace())).map(drop);
+    let ip = |words: &str| ip(lab, Host::Gw, words);
     ip("address flush dev eth1")?;
     ip("link add br0 type bridge mcast_snooping 0")?;
     ip("link set eth1 master br0")?;
@@ -264,21 +264,12 @@ fn another_mode_at_a_restart(lab: &Lab) -> anyhow::Result<()> {
 
 /// Deletes the gateway's eth1 and makes it again.
 fn anew(lab: &Lab, addresses: &[IpAddr]) -> anyhow::Result<()> {
-    let run = |host: Host, program: &str, words: &str| {
-        shell::run(lab.command(host, program)?.args(words.split_whitespace())).map(drop)
-    };
-    run(Host::Gw, "ip", "link delete eth1")?;
-    let lan = lab.namespace(Host::Lan);
-    run(Host::Gw, "ip", &format!("link add eth1 type veth peer name gateway netns {}", lan.name()))?;
-    for (host, end) in [(Host::Gw, "eth1"), (Host::Lan, "gateway")] {
-        run(host, "ip", &format!("link set {end} up"))?;
-        run(host, "ethtool", &format!("-K {end} gro on tx off"))?;
-    }
-    run(Host::Lan, "ip", "link set gateway master br0")?;
+    ip(lab, Host::Gw, "link delete eth1")?;
+    make_eth1(lab)?;
     for address in addresses {
         let prefix = if address.is_ipv4() { PREFIX } else { PREFIX6 };
         let nodad = if address.is_ipv4() { "" } else { "nodad" };
-        run(Host::Gw, "ip", &format!("address add {address}/{prefix} dev eth1 {nodad}"))?;
+        ip(lab, Host::Gw, &format!("address add {address}/{prefix} dev eth1 {nodad}"))?;
     }
     for backend in [Backend::Primary, Backend::Standby] {
         crate::support::scene::wait_backend(lab, backend, "is up", |state| state["health"] == "up")?;

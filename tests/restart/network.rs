@@ -6,7 +6,8 @@ use xtask::lab::{Backend, GATEWAY_BACKENDS, Host, Lab, PREFIX, VIP, vip};
 use xtask::{shell, wait};
 
 use crate::support::scene::{
-    LIMIT, datagrams_come_back, gateway_has, program, scene, start_daemon, wait_backend, whoami,
+    LIMIT, datagrams_come_back, gateway_has, ip, make_eth1, program, scene, start_daemon, wait_backend,
+    whoami,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -15,10 +16,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         scene("an_interface_that_comes_anew_is_attached_to", an_interface_that_comes_anew_is_attached_to),
         scene("a_backend_with_a_new_mac_is_found", a_backend_with_a_new_mac_is_found),
     ]
-}
-
-fn ip(lab: &Lab, host: Host, words: &str) -> anyhow::Result<()> {
-    shell::run(lab.command(host, "ip")?.args(words.split_whitespace())).map(drop)
 }
 
 fn a_vip_that_was_taken_off_is_put_back(lab: &Lab) -> anyhow::Result<()> {
@@ -33,13 +30,7 @@ fn an_interface_that_comes_anew_is_attached_to(lab: &Lab) -> anyhow::Result<()> 
     start_daemon(lab)?;
     ip(lab, Host::Gw, "link delete eth1")?;
     wait_backend(lab, Backend::Primary, "is down", |state| state["health"] == "down")?;
-    let lan = lab.namespace(Host::Lan);
-    ip(lab, Host::Gw, &format!("link add eth1 type veth peer name gateway netns {}", lan.name()))?;
-    for (host, end) in [(Host::Gw, "eth1"), (Host::Lan, "gateway")] {
-        ip(lab, host, &format!("link set {end} up"))?;
-        shell::run(lab.command(host, "ethtool")?.args(["-K", end, "gro", "on", "tx", "off"]))?;
-    }
-    ip(lab, Host::Lan, "link set gateway master br0")?;
+    make_eth1(lab)?;
     ip(lab, Host::Gw, &format!("address add {GATEWAY_BACKENDS}/{PREFIX} dev eth1"))?;
     wait_backend(lab, Backend::Primary, "is up again", |state| state["health"] == "up")?;
     wait::until_true("the program is on it", LIMIT, || Ok(program(lab, "eth1")?.is_some()))?;

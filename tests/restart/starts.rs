@@ -13,7 +13,8 @@ use xtask::{shell, wait};
 
 use crate::support::said::{done, refused};
 use crate::support::scene::{
-    LIMIT, configure, gateway_has, keep_backends, list, nothing_is_left, program, scene, start_daemon, whoami,
+    LIMIT, configure, gateway_has, ip, keep_backends, list, nothing_is_left, program, scene, start_daemon,
+    whoami,
 };
 use crate::support::stream::Stream;
 
@@ -29,10 +30,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         scene("killed_while_it_assigns_vips", killed_while_it_assigns_vips),
         scene("sigterm_while_it_assigns_vips", sigterm_while_it_assigns_vips),
     ]
-}
-
-fn ip(lab: &Lab, words: &str) -> anyhow::Result<()> {
-    shell::run(lab.command(Host::Gw, "ip")?.args(words.split_whitespace())).map(drop)
 }
 
 /// What `status` says of each service, without what packets change.
@@ -87,10 +84,10 @@ fn refused_without_a_trace(lab: &Lab, reason: &str, change: impl FnOnce(&mut Val
 
 /// A bridge has no native XDP.
 fn an_interface_that_refuses(lab: &Lab) -> anyhow::Result<()> {
-    ip(lab, "link add br9 type bridge")?;
-    ip(lab, "link add eth9 type veth peer name far9")?;
+    ip(lab, Host::Gw, "link add br9 type bridge")?;
+    ip(lab, Host::Gw, "link add eth9 type veth peer name far9")?;
     for interface in ["br9", "eth9", "far9"] {
-        ip(lab, &format!("link set {interface} up"))?;
+        ip(lab, Host::Gw, &format!("link set {interface} up"))?;
     }
     refused_without_a_trace(lab, "cannot attach to interface br9", |config| {
         reconfigure(config);

@@ -8,7 +8,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     cases::action,
-    frame::{Address, Body, Frame, flag, tcp},
+    frame::{Body, Frame, flag, tcp},
     gateway::{
         BACKENDS_ARM, CLIENT, CLIENT_MAC, CLIENTS_ARM, FULL, FULL_PRIMARY, FULL_STANDBY, FULL_VIP,
         OWN_ADDRESS, PRIMARY_MAC, STANDBY_MAC, from_backend, from_client, source_port,
@@ -110,14 +110,14 @@ impl Model {
             0 => (FULL_PRIMARY, PRIMARY_MAC, Reason::Forwarded),
             _ => (FULL_STANDBY, STANDBY_MAC, Reason::ForwardedFib),
         };
-        let out = renamed(frame, (OWN_ADDRESS, source_port(port)), at, BACKENDS_ARM, mac);
+        let out = frame.clone().renamed((OWN_ADDRESS, source_port(port)), at, BACKENDS_ARM, mac);
         Expected { action: action::REDIRECT, slot: FULL, reason, out: out.bytes() }
     }
 
     /// What must come of a segment of a backend.
     pub fn backend(&self, backend: u8, port: u16, frame: &Frame) -> Expected {
         if self.answers.contains_key(&(backend, port)) {
-            let out = renamed(frame, FULL_VIP, (CLIENT, port), CLIENTS_ARM, CLIENT_MAC);
+            let out = frame.clone().renamed(FULL_VIP, (CLIENT, port), CLIENTS_ARM, CLIENT_MAC);
             return Expected {
                 action: action::REDIRECT,
                 slot: FULL,
@@ -145,11 +145,6 @@ pub fn of_client(port: u16, flags: u8, payload: &[u8]) -> Frame {
 pub fn of_backend(backend: u8, port: u16, flags: u8, payload: &[u8]) -> Frame {
     let at = if backend == 0 { FULL_PRIMARY } else { FULL_STANDBY };
     from_backend(tcp(at, (OWN_ADDRESS, source_port(port)), flags, payload))
-}
-
-fn renamed(frame: &Frame, source: Address, destination: Address, own: [u8; 6], station: [u8; 6]) -> Frame {
-    let frame = frame.clone().renamed_source(source, own, station);
-    frame.renamed_destination(destination, own, station).with(|frame| frame.ttl += 1)
 }
 
 /// The reset of RFC 9293, 3.10.7.1.

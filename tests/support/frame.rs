@@ -172,6 +172,12 @@ impl Frame {
         })
     }
 
+    /// Under another sender and another receiver, one hop further.
+    pub fn renamed(self, from: Address, to: Address, from_mac: [u8; 6], to_mac: [u8; 6]) -> Self {
+        let frame = self.renamed_source(from, from_mac, to_mac).renamed_destination(to, from_mac, to_mac);
+        frame.with(|frame| frame.ttl += 1)
+    }
+
     /// The packet in parts that carry `len` bytes each, a multiple of eight, or what is left.
     pub fn parts(&self, id: u32, len: usize) -> Vec<Self> {
         let body = self.body.bytes(self.from, self.to);

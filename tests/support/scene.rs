@@ -295,6 +295,22 @@ pub(crate) fn gateway_has(lab: &Lab, address: impl Into<IpAddr>) -> anyhow::Resu
     Ok(list(&links).iter().flat_map(|link| list(&link["addr_info"])).any(is_it))
 }
 
+/// Runs `ip` with these words on a host, which succeeds.
+pub(crate) fn ip(lab: &Lab, host: Host, words: &str) -> anyhow::Result<()> {
+    xtask::shell::run(lab.command(host, "ip")?.args(words.split_whitespace())).map(drop)
+}
+
+/// Makes the gateway's eth1, which is gone, again, with the wire to the backends behind it and without addresses.
+pub(crate) fn make_eth1(lab: &Lab) -> anyhow::Result<()> {
+    let lan = lab.namespace(Host::Lan);
+    ip(lab, Host::Gw, &format!("link add eth1 type veth peer name gateway netns {}", lan.name()))?;
+    for (host, end) in [(Host::Gw, "eth1"), (Host::Lan, "gateway")] {
+        ip(lab, host, &format!("link set {end} up"))?;
+        xtask::shell::run(lab.command(host, "ethtool")?.args(["-K", end, "gro", "on", "tx", "off"]))?;
+    }
+    ip(lab, Host::Lan, "link set gateway master br0")
+}
+
 /// Id of the XDP program on an interface of the gateway.
 pub(crate) fn program(lab: &Lab, interface: &str) -> anyhow::Result<Option<u64>> {
     let output = lab.exec(Host::Gw, "ip", ["-j", "link", "show", "dev", interface])?;

@@ -17,11 +17,11 @@ fn from(port: u16, flags: u8) -> Frame {
 
 /// The same as the primary gets it.
 fn at_primary(frame: Frame, port: u16) -> Frame {
-    both(frame, (OWN_ADDRESS, source_port(port)), FULL_PRIMARY, BACKENDS_ARM, PRIMARY_MAC)
+    frame.renamed((OWN_ADDRESS, source_port(port)), FULL_PRIMARY, BACKENDS_ARM, PRIMARY_MAC)
 }
 
 fn at_standby(frame: Frame, port: u16) -> Frame {
-    both(frame, (OWN_ADDRESS, source_port(port)), FULL_STANDBY, BACKENDS_ARM, STANDBY_MAC)
+    frame.renamed((OWN_ADDRESS, source_port(port)), FULL_STANDBY, BACKENDS_ARM, STANDBY_MAC)
 }
 
 /// A segment of the primary to the gateway's port that stands for the client's.
@@ -31,12 +31,7 @@ fn back(port: u16, flags: u8) -> Frame {
 
 /// The same as the client gets it.
 fn at_client(frame: Frame, port: u16) -> Frame {
-    both(frame, FULL_VIP, (CLIENT, port), CLIENTS_ARM, CLIENT_MAC)
-}
-
-fn both(frame: Frame, source: Address, destination: Address, own: [u8; 6], station: [u8; 6]) -> Frame {
-    let frame = frame.renamed_source(source, own, station);
-    frame.renamed_destination(destination, own, station).with(|frame| frame.ttl += 1)
+    frame.renamed(FULL_VIP, (CLIENT, port), CLIENTS_ARM, CLIENT_MAC)
 }
 
 fn sends(port: u16, flags: u8) -> Step {
@@ -155,9 +150,9 @@ fn connections() -> Vec<Case> {
 fn datagrams() -> Vec<Case> {
     let query = || from_client(udp(CLIENT6_PORT, FULL6_VIP, b"question"));
     let from_gateway = (OWN_ADDRESS6, source_port(40000));
-    let at_backend = |frame| both(frame, from_gateway, FULL6_PRIMARY, BACKENDS_ARM, PRIMARY_MAC);
+    let at_backend = |frame: Frame| frame.renamed(from_gateway, FULL6_PRIMARY, BACKENDS_ARM, PRIMARY_MAC);
     let response = || from_backend(udp(FULL6_PRIMARY, from_gateway, b"answer"));
-    let at_client = |frame| both(frame, FULL6_VIP, CLIENT6_PORT, CLIENTS_ARM, CLIENT_MAC);
+    let at_client = |frame: Frame| frame.renamed(FULL6_VIP, CLIENT6_PORT, CLIENTS_ARM, CLIENT_MAC);
     let asks = || forward(&query(), &at_backend(query()), FULL6, Reason::Forwarded);
     let responds = || reply(&response(), &at_client(response()), FULL6, Reason::Replied);
     let bare = |frame: Frame| {
@@ -246,7 +241,7 @@ fn limits() -> Vec<Case> {
         arm: Arm::Clients,
         frame: near(port, flags).bytes(),
         action: action::TX,
-        out: both(near(port, flags), (own, source), TIGHT_BACKEND, CLIENTS_ARM, NEAR_BACKEND_MAC).bytes(),
+        out: near(port, flags).renamed((own, source), TIGHT_BACKEND, CLIENTS_ARM, NEAR_BACKEND_MAC).bytes(),
         slot: TIGHT,
         reason: Reason::Forwarded,
         forwarded: near(port, flags).bytes().len(),
@@ -254,7 +249,7 @@ fn limits() -> Vec<Case> {
     };
     let answered = |port: u16, flags, source: u16| {
         let answer = tcp(TIGHT_BACKEND, (own, source), flags, b"").macs(NEAR_BACKEND_MAC, CLIENTS_ARM);
-        let out = both(answer.clone(), TIGHT_VIP, (CLIENT, port), CLIENTS_ARM, CLIENT_MAC);
+        let out = answer.clone().renamed(TIGHT_VIP, (CLIENT, port), CLIENTS_ARM, CLIENT_MAC);
         Step::Packet {
             arm: Arm::Clients,
             frame: answer.bytes(),
