@@ -101,6 +101,8 @@ pub struct Segment {
 pub struct Control {
     /// Its sequence number.
     pub sequence: u32,
+    /// Whether it has SYN: its sender begins.
+    pub syn: bool,
     /// Whether it has FIN: its sender sends no more.
     pub fin: bool,
     /// Whether it has RST: the connection is over.
@@ -341,7 +343,8 @@ pub fn control(packet: &Packet<'_>, segment: &Segment) -> Option<Control> {
     let header = usize::from(segment.header);
     let sequence = u32::from_be_bytes(packet.get::<TcpHdr>(header)?.seq);
     let [_, flags] = *packet.get::<[u8; 2]>(header + TCP_FLAGS)?;
-    Some(Control { sequence, fin: flags & FIN != 0, rst: flags & RST != 0 })
+    let has = |flag: u8| flags & flag != 0;
+    Some(Control { sequence, syn: has(SYN), fin: has(FIN), rst: has(RST) })
 }
 
 #[inline(always)]

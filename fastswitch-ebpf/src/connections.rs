@@ -7,7 +7,7 @@
 
 use core::ptr;
 
-use aya_ebpf::{helpers::bpf_ktime_get_coarse_ns, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
     abi::{Endpoint, Flow, mode},
     connection::Connection,
@@ -16,6 +16,7 @@ use fastswitch_common::{
 };
 
 use crate::{
+    clock::nanoseconds,
     ctx,
     maps::{CONNECTIONS, HALF_OPEN, MARKS},
 };
@@ -34,7 +35,8 @@ pub(crate) fn begin(ctx: &XdpContext, segment: &Segment, row: u32) {
         return;
     };
     // No room means that it is not counted, and that a drain takes it for an old one.
-    let _ = HALF_OPEN.insert(from_client(segment), Connection::begun(row, control.sequence, now()), 0);
+    let _ =
+        HALF_OPEN.insert(from_client(segment), Connection::begun(row, control.sequence, nanoseconds()), 0);
     change_bucket(segment, Mark::put_into);
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn note(ctx: &XdpContext, segment: &Segment, how: u8) {
     };
     // SAFETY: an entry found by key; one being reused just now is another's, whose time is then set right.
     let connection = unsafe { &mut *connection };
-    connection.seen = now();
+    connection.seen = nanoseconds();
     if control.fin {
         connection.client_ended = 1;
         // Where backends answer past this gateway, nobody sees their FIN.
@@ -78,7 +80,7 @@ pub(crate) fn note_end(ctx: &XdpContext, segment: &Segment, vip: &Endpoint) {
     // SAFETY: as above.
     let connection = unsafe { &mut *connection };
     connection.backend_ended = 1;
-    connection.seen = now();
+    connection.seen = nanoseconds();
     if control.rst || connection.client_ended != 0 {
         over(&flow, connection);
     }
@@ -103,10 +105,10 @@ pub(crate) fn row(ctx: &XdpContext, segment: &Segment, unless_known: u32) -> Opt
     if let Some(known) = CONNECTIONS.get_ptr_mut(flow).or_else(|| HALF_OPEN.get_ptr_mut(flow)) {
         // SAFETY: as above.
         let known = unsafe { &mut *known };
-        known.seen = now();
+        known.seen = nanoseconds();
         return Some(known.row);
     }
-    let _ = HALF_OPEN.insert(flow, Connection::unknown(unless_known, now()), 0);
+    let _ = HALF_OPEN.insert(flow, Connection::unknown(unless_known, nanoseconds()), 0);
     Some(unless_known)
 }
 
@@ -119,7 +121,7 @@ fn establish(flow: &Flow, sequence: u32) {
     // SAFETY: as above.
     let half_open = unsafe { &*half_open };
     if half_open.goes_on_at(sequence) {
-        let established = Connection::with(half_open.row, now());
+        let established = Connection::with(half_open.row, nanoseconds());
         // Full, it gives up the one that was looked up least recently; that fails only in a race for the last free one.
         if CONNECTIONS.insert(flow, established, 0).is_ok() {
             let _ = HALF_OPEN.remove(flow);
@@ -147,7 +149,7 @@ fn none_the_more(flow: &Flow, control: &Control) {
 /// too.
 #[inline(always)]
 fn over(flow: &Flow, connection: &Connection) {
-    let _ = HALF_OPEN.insert(flow, Connection::with(connection.row, now()), 0);
+    let _ = HALF_OPEN.insert(flow, Connection::with(connection.row, nanoseconds()), 0);
     let _ = CONNECTIONS.remove(flow);
 }
 
@@ -168,11 +170,4 @@ fn change_bucket(segment: &Segment, change: impl FnOnce(Mark, u64) -> u64) {
         // SAFETY: in bounds; aligned words, stored whole. Of two changes at the same time one is lost.
         unsafe { ptr::write_volatile(bucket, change(mark, ptr::read_volatile(bucket))) };
     }
-}
-
-/// Nanoseconds of the monotonic clock as of the last timer tick, which is exact enough for seconds.
-#[inline(always)]
-fn now() -> u64 {
-    // SAFETY: takes nothing, reads a clock.
-    unsafe { bpf_ktime_get_coarse_ns() }
 }

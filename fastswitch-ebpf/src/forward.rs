@@ -24,28 +24,37 @@ use crate::{
 #[inline(always)]
 pub(crate) fn forward(ctx: &XdpContext, packet: Packet<'_>, segment: &Segment, service: &Service) -> Verdict {
     let slot = service.slot;
-    let Some(word) = SWITCH.get_ptr(slot) else {
-        return Verdict::stays(slot, NO_ROW, Reason::Impossible);
+    let row = match row(ctx, segment, service) {
+        Ok(row) => row,
+        Err(reason) => return Verdict::stays(slot, NO_ROW, reason),
     };
+    match to_backend(ctx, packet, segment, service.mode, row) {
+        Ok((reason, egress)) => Verdict { slot, row, reason, egress },
+        Err(reason) => Verdict::stays(slot, row, reason),
+    }
+}
+
+/// Row of the backend that `segment` belongs to.
+///
+/// # Errors
+/// The reason why there is none.
+#[inline(always)]
+pub(crate) fn row(ctx: &XdpContext, segment: &Segment, service: &Service) -> Result<u32, Reason> {
+    let slot = service.slot;
+    let word = SWITCH.get_ptr(slot).ok_or(Reason::Impossible)?;
     // SAFETY: in bounds; the daemon stores the aligned word whole.
     let word = unsafe { ptr::read_volatile(word) };
     let unserved = segment.opens && word.outage();
     let backend = match (word.active(), word.draining()) {
         (Some(active), None) if !unserved => active,
-        (Some(active), Some(draining)) if !unserved => match scratch::copy(segment) {
-            Some(segment) => drain::backend(ctx, segment, slot, active, draining),
-            None => return Verdict::stays(slot, NO_ROW, Reason::Impossible),
-        },
-        _ if segment.opens => {
-            return Verdict::stays(slot, NO_ROW, answer::outage(segment, service));
+        (Some(active), Some(draining)) if !unserved => {
+            let segment = scratch::copy(segment).ok_or(Reason::Impossible)?;
+            drain::backend(ctx, segment, slot, active, draining)
         }
-        _ => return Verdict::stays(slot, NO_ROW, Reason::NoBackend),
+        _ if segment.opens => return Err(answer::outage(segment, service)),
+        _ => return Err(Reason::NoBackend),
     };
-    let row = abi::row(slot, backend);
-    match to_backend(ctx, packet, segment, service.mode, row) {
-        Ok((reason, egress)) => Verdict { slot, row, reason, egress },
-        Err(reason) => Verdict::stays(slot, row, reason),
-    }
+    Ok(abi::row(slot, backend))
 }
 
 #[inline(always)]

@@ -8,29 +8,24 @@ mod ports;
 
 use core::ptr;
 
-use aya_ebpf::{helpers::bpf_ktime_get_coarse_ns, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
     abi::{self, protocol},
     flow::{Direction, Translation, state, toward},
     packet::Packet,
-    parse::Segment,
+    parse::{self, Control, Segment},
     reason::Reason,
     rewrite,
     word::SwitchWord,
 };
 
 use crate::{
+    clock::seconds,
     forward,
     maps::{ATTEMPTS, BACKENDS, FLOWS, SWITCH},
     reply,
     verdict::Verdict,
 };
-
-/// Where the flags are in a TCP header.
-const TCP_FLAGS: usize = 12;
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
 
 /// Sends `segment`, which is to or from a service in this mode, on by its flow. `None` if it has to be settled by
 /// [`attempt`] first.
@@ -85,19 +80,21 @@ fn send(
 /// Notes in `entry` that `segment` was seen, and in the whole flow if it changes something.
 #[inline(always)]
 fn note(packet: &Packet<'_>, segment: &Segment, entry: &mut Translation) {
-    entry.seen = now();
-    let flags = flags(packet, segment);
+    entry.seen = seconds();
+    let control = control(packet, segment);
+    let (syn, fin, rst) =
+        control.map_or((false, false, false), |control| (control.syn, control.fin, control.rst));
     let state = match entry.toward {
         toward::BACKEND => match () {
-            () if flags & RST != 0 => entry.state | state::RESET,
+            () if rst => entry.state | state::RESET,
             // The client uses its port once more.
-            () if flags & SYN != 0 => 0,
-            () if flags & FIN != 0 => entry.state | state::CLIENT_CLOSED,
+            () if syn => 0,
+            () if fin => entry.state | state::CLIENT_CLOSED,
             () => entry.state,
         },
         _ => match () {
-            () if flags & RST != 0 => entry.state | state::ANSWERED | state::RESET,
-            () if flags & FIN != 0 => entry.state | state::ANSWERED | state::BACKEND_CLOSED,
+            () if rst => entry.state | state::ANSWERED | state::RESET,
+            () if fin => entry.state | state::ANSWERED | state::BACKEND_CLOSED,
             () => entry.state | state::ANSWERED,
         },
     };
@@ -107,13 +104,10 @@ fn note(packet: &Packet<'_>, segment: &Segment, entry: &mut Translation) {
     }
 }
 
-/// TCP flags of a segment; none of a datagram.
+/// What `segment` does to its connection; a datagram has none.
 #[inline(always)]
-fn flags(packet: &Packet<'_>, segment: &Segment) -> u8 {
-    if segment.source.protocol() != protocol::TCP {
-        return 0;
-    }
-    packet.get::<[u8; 2]>(usize::from(segment.header) + TCP_FLAGS).map_or(0, |[_, flags]| *flags)
+fn control(packet: &Packet<'_>, segment: &Segment) -> Option<Control> {
+    (segment.source.protocol() == protocol::TCP).then(|| parse::control(packet, segment))?
 }
 
 /// Lets the other direction of a flow have the state of `entry`.
@@ -142,11 +136,4 @@ fn is_served(entry: &Translation, opens: bool) -> bool {
 fn word(slot: u32) -> Option<SwitchWord> {
     // SAFETY: in bounds; the daemon stores the aligned word whole.
     SWITCH.get_ptr(slot).map(|word| unsafe { ptr::read_volatile(word) })
-}
-
-/// Seconds of the monotonic clock.
-#[inline(always)]
-fn now() -> u32 {
-    // SAFETY: takes nothing, reads a clock.
-    (unsafe { bpf_ktime_get_coarse_ns() } / 1_000_000_000) as u32
 }

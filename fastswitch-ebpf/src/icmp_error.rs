@@ -1,10 +1,8 @@
 //! ICMP errors about packets of a service: on to whom the packet came from, who knows it by another name.
 
-use core::ptr;
-
 use aya_ebpf::programs::XdpContext;
 use fastswitch_common::{
-    abi::{self, NO_ROW, Origin, Service, mode},
+    abi::{NO_ROW, Origin, Service, mode},
     packet::Packet,
     parse::{self, IcmpError, NOWHERE, Outer, Segment},
     reason::Reason,
@@ -12,9 +10,9 @@ use fastswitch_common::{
 };
 
 use crate::{
-    direct, drain, forward,
-    maps::{BACKENDS, ORIGINS, SERVICES, SWITCH},
-    reply, scratch,
+    direct, forward,
+    maps::{BACKENDS, ORIGINS, SERVICES},
+    reply,
     verdict::Verdict,
 };
 
@@ -30,7 +28,7 @@ pub(crate) fn verdict(ctx: &XdpContext, packet: Packet<'_>, outer: &Outer) -> Ve
         if service.mode == mode::FULL_NAT {
             return Verdict::no_service(Reason::NotOurs);
         }
-        let row = row(ctx, &error, service);
+        let row = forward::row(ctx, &segment(&error), service);
         let outcome = row.and_then(|row| to_backend(ctx, packet, &error, service, row));
         return leave(service.slot, row.unwrap_or(NO_ROW), outcome);
     }
@@ -50,23 +48,6 @@ fn leave(slot: u32, row: u32, outcome: Result<(Reason, u32), Reason>) -> Verdict
         Ok((reason, egress)) => Verdict { slot, row, reason, egress },
         Err(reason) => Verdict::stays(slot, row, reason),
     }
-}
-
-/// Row of the backend that a segment of the flow would go to.
-#[inline(always)]
-fn row(ctx: &XdpContext, error: &IcmpError, service: &Service) -> Result<u32, Reason> {
-    let word = SWITCH.get_ptr(service.slot).ok_or(Reason::Impossible)?;
-    // SAFETY: in bounds; the daemon stores the aligned word whole.
-    let word = unsafe { ptr::read_volatile(word) };
-    let backend = match (word.active(), word.draining()) {
-        (Some(active), Some(draining)) => {
-            let segment = scratch::copy(&segment(error)).ok_or(Reason::Impossible)?;
-            drain::backend(ctx, segment, service.slot, active, draining)
-        }
-        (Some(active), None) => active,
-        (None, _) => return Err(Reason::NoBackend),
-    };
-    Ok(abi::row(service.slot, backend))
 }
 
 /// An error about a reply: to the backend in `row`.

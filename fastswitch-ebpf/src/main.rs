@@ -12,6 +12,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "the xdp macro passes the context by value")]
 
 mod answer;
+mod clock;
 mod connections;
 mod ctx;
 mod direct;

@@ -53,7 +53,7 @@ fn to_client(
 /// The way to a client, of a segment as it will get there, and the reason to count.
 ///
 /// # Errors
-/// The reason why there is none. A packet that is too big is its own answer then.
+/// The reason why there is none.
 #[inline(always)]
 pub(crate) fn way(ctx: &XdpContext, renamed: &Segment) -> Result<(Reason, Hop), Reason> {
     match route(ctx, renamed) {

@@ -15,7 +15,7 @@ use fastswitch_common::{
     reason::Reason,
 };
 
-use super::{RST, flags, is_served, ports, word};
+use super::{control, is_served, ports, word};
 use crate::{
     answer, ctx, forward,
     maps::{ATTEMPTS, FLOWS},
@@ -96,7 +96,7 @@ fn open(ctx: &XdpContext, segment: &Segment, service: &Service) -> Option<Reason
 /// Tells the client of a connection that nobody knows.
 #[inline(always)]
 fn refuse(ctx: &XdpContext, segment: &Segment) -> Reason {
-    if flags(&ctx::packet(ctx), segment) & RST != 0 {
+    if control(&ctx::packet(ctx), segment).is_some_and(|control| control.rst) {
         return Reason::NoFlow;
     }
     Reason::FlowUnknown

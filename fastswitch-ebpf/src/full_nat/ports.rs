@@ -13,7 +13,7 @@ use fastswitch_common::{
     reason::Reason,
 };
 
-use super::now;
+use crate::clock::seconds;
 use crate::maps::{ATTEMPTS, BACKENDS, FLOWS, SOURCES};
 
 /// Ports tried for one flow. With half of the ports in use, one flow in 65,000 finds none free.
@@ -58,7 +58,7 @@ impl Draft {
             if other.renamed.destination == self.key.source {
                 return Use::Free;
             }
-            let rested = now().wrapping_sub(other.seen) >= CLOSED_PORT_REST;
+            let rested = seconds().wrapping_sub(other.seen) >= CLOSED_PORT_REST;
             return if rested && other.is_closed() { Use::Yielding } else { Use::Taken };
         }
         match ATTEMPTS.get_ptr_mut(&self.back) {
@@ -101,7 +101,7 @@ pub(super) fn allocate(segment: &Segment, slot: u32, backend: u8) -> Option<Reas
     draft.answers.renamed = draft.key.back();
     draft.entry.renamed.destination = row.endpoint;
     draft.back.source = row.endpoint;
-    let seen = now();
+    let seen = seconds();
     for (entry, toward) in [(&mut draft.entry, toward::BACKEND), (&mut draft.answers, toward::CLIENT)] {
         (entry.slot, entry.seen, entry.toward, entry.backend, entry.state) = (slot, seen, toward, backend, 0);
     }
