@@ -165,7 +165,11 @@ fn next_hop_direct() -> Result<(), Failed> {
         let broadcast = four(192, 0, 2, 255);
         check(
             "in order, with repeats",
-            net.next_hops(&[BEYOND, PEER, own, failed, broadcast, PEER]).await?,
+            net.reach(&[BEYOND, PEER, own, failed, broadcast, PEER])
+                .await?
+                .iter()
+                .map(|reach| reach.next_hop)
+                .collect::<Vec<_>>(),
             vec![None, Some(expected), None, None, None, Some(expected)],
         )
     })

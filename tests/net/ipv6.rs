@@ -76,7 +76,11 @@ fn next_hop_direct() -> Result<(), Failed> {
         let failed = six([0xfd00, 0, 0, 0, 0, 0, 0, 9]);
         check(
             "both families, in order",
-            net.next_hops(&[BEYOND, PEER, own, failed, super::PEER, PEER]).await?,
+            net.reach(&[BEYOND, PEER, own, failed, super::PEER, PEER])
+                .await?
+                .iter()
+                .map(|reach| reach.next_hop)
+                .collect::<Vec<_>>(),
             vec![None, to_peer, None, None, to_other, to_peer],
         )
     })

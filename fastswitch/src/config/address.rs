@@ -8,29 +8,29 @@ use super::values::{Fault, quoted, text};
 
 /// An address that clients can be given as the VIP.
 pub(super) fn vip(value: &DeValue<'_>) -> Result<IpAddr, Fault> {
-    let text = text(value)?;
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return host(address, &text);
-    }
-    let help = match bare(&text) {
+    alone(value, |text| match bare(text) {
         Some(address) => {
             format!("write \"{address}\": no port (that is `port`), no brackets, no prefix length")
         }
         None => "write an IP address, such as \"192.168.1.100\" or \"fd00::100\"; names are not resolved"
             .to_owned(),
-    };
-    Err(Fault::new(quoted(&text), ", not an IP address", help))
+    })
 }
 
 /// An address that the gateway speaks to backends from.
 pub(super) fn source(value: &DeValue<'_>) -> Result<IpAddr, Fault> {
+    alone(value, |_| {
+        "write an IP address that nobody else has, such as \"192.168.1.201\"; ranges are not expanded"
+            .to_owned()
+    })
+}
+
+/// An IP address and nothing else; `help` is for other text.
+fn alone(value: &DeValue<'_>, help: impl FnOnce(&str) -> String) -> Result<IpAddr, Fault> {
     let text = text(value)?;
     match text.parse::<IpAddr>() {
         Ok(address) => host(address, &text),
-        Err(_) => {
-            let help = "write an IP address that nobody else has, such as \"192.168.1.201\"; ranges are not expanded";
-            Err(Fault::new(quoted(&text), ", not an IP address", help))
-        }
+        Err(_) => Err(Fault::new(quoted(&text), ", not an IP address", help(&text))),
     }
 }
 

@@ -15,6 +15,7 @@ use fastswitch_common::abi::{map, protocol};
 use fastswitch_common::flow::{ATTEMPTS_KEPT, Direction, Translation, state, toward};
 use nix::time::{ClockId, clock_gettime};
 
+use super::batch;
 use super::error::DataplaneError;
 use super::tables::{Shared, failed, pinned, typed};
 use crate::machine::spec::{Mode, Spec};
@@ -66,7 +67,7 @@ pub(super) fn sizes(directory: &Path, spec: &Spec) -> Result<Sizes, DataplaneErr
     if !directory.join(map::FLOWS).exists() {
         return Ok(wanted);
     }
-    let Table { entries, room: present } = Table::open(directory)?;
+    let Table { entries, room: present, .. } = Table::open(directory)?;
     if present == wanted.flows {
         return Ok(wanted);
     }
@@ -157,33 +158,34 @@ impl Sweeper {
 
 /// The pinned table.
 struct Table {
+    all: MapData,
+    /// The same once more, for single entries.
     entries: HashMap<MapData, Shared<Direction>, Shared<Translation>>,
     room: u32,
 }
 
 impl Table {
     fn open(directory: &Path) -> Result<Self, DataplaneError> {
-        let room =
-            pinned(directory, map::FLOWS)?.info().map_err(failed(map::FLOWS, "look at"))?.max_entries();
+        let all = pinned(directory, map::FLOWS)?;
+        let room = all.info().map_err(failed(map::FLOWS, "look at"))?.max_entries();
         let entries = HashMap::try_from(typed(directory, map::FLOWS)?).map_err(failed(map::FLOWS, "open"))?;
-        Ok(Self { entries, room })
+        Ok(Self { all, entries, room })
     }
 
     /// Takes out what has ended. Returns the flows left, and the entries in use.
     fn sweep(&mut self, now: u32) -> Result<(Counts, u32), DataplaneError> {
         let (mut counts, mut used, mut ended) = (Counts::new(), 0, Vec::new());
-        for entry in self.entries.iter() {
-            let (Shared(direction), Shared(entry)) = entry.map_err(failed(map::FLOWS, "read"))?;
+        batch::each(&self.all, map::FLOWS, |direction: &Direction, entry: &Translation| {
             used += 1;
             let other = self.get(&entry.renamed.back());
-            let paired = other.filter(|other| other.renamed.back() == direction);
+            let paired = other.filter(|other| other.renamed.back() == *direction);
             let seen = paired.map_or(entry.seen, |other| later(entry.seen, other.seen, now));
-            if now.saturating_sub(seen) >= limit(&direction, &entry, paired.is_some()) {
-                ended.push(direction);
+            if now.saturating_sub(seen) >= limit(direction, entry, paired.is_some()) {
+                ended.push(*direction);
             } else if entry.toward == toward::BACKEND && !entry.is_closed() {
                 *counts.entry((entry.slot, entry.backend)).or_default() += 1;
             }
-        }
+        })?;
         for direction in &ended {
             // Gone already, if the program was faster.
             let _ = self.entries.remove(&Shared(*direction));

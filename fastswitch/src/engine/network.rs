@@ -8,10 +8,10 @@ use fastswitch_common::abi::Port;
 use tokio::sync::mpsc;
 
 use super::error::StartError;
-use super::{obstacles, sources};
+use super::obstacles;
 use crate::dataplane::{OnInterface, Place, Target};
 use crate::machine::spec::{Mode, Spec};
-use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Watch, XdpMode};
+use crate::net::{self, Assigned, Family, Interface, Net, NetError, NextHop, Reach, Watch, XdpMode};
 
 /// Everything is read again after this time, in case an event was missed.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub(super) struct Picture {
     pub(super) interfaces: Vec<Interface>,
     /// Next hop of every backend address that has one.
     pub(super) next_hops: BTreeMap<IpAddr, NextHop>,
-    /// Whom backends that are spoken to from the gateway's own address see, by the backend's.
+    /// Whom each backend sees that is spoken to from the gateway's own address, by the backend's.
     pub(super) own_addresses: BTreeMap<IpAddr, IpAddr>,
     /// What about the interfaces somebody should change.
     pub(super) obstacles: Vec<String>,
@@ -241,24 +241,17 @@ pub(super) async fn picture(net: &Net, spec: &Spec) -> Result<Picture, NetError>
         .flat_map(|service| service.backends.iter().map(|backend| backend.address.ip()))
         .collect();
     let addresses: Vec<IpAddr> = addresses.into_iter().collect();
-    let found = net.next_hops(&addresses).await?;
-    let next_hops: BTreeMap<IpAddr, NextHop> =
-        addresses.into_iter().zip(found).filter_map(|(address, hop)| Some((address, hop?))).collect();
-    let own_addresses = own_addresses(net, spec).await?;
+    let found = net.reach(&addresses).await?;
+    // A VIP or an address of the pool is not the gateway's own: it may go elsewhere.
+    let others = wanted_addresses(spec);
+    let (mut next_hops, mut own_addresses) = (BTreeMap::new(), BTreeMap::new());
+    for (address, Reach { next_hop, own_address }) in addresses.into_iter().zip(found) {
+        next_hops.extend(next_hop.map(|hop| (address, hop)));
+        let own = own_address.filter(|own| !others.contains(own));
+        own_addresses.extend(own.map(|own| (address, own)));
+    }
     let obstacles = obstacles::offloads(&interfaces, &net.layers().await?);
     Ok(Picture { interfaces, next_hops, own_addresses, obstacles })
-}
-
-/// A VIP or an address of the pool is not the gateway's own: it may go elsewhere.
-async fn own_addresses(net: &Net, spec: &Spec) -> Result<BTreeMap<IpAddr, IpAddr>, NetError> {
-    let backends: Vec<IpAddr> = sources::without_pool(spec).into_iter().collect();
-    let found = net.own_addresses(&backends).await?;
-    let vips: BTreeSet<IpAddr> = wanted_addresses(spec);
-    Ok(backends
-        .into_iter()
-        .zip(found)
-        .filter_map(|(backend, own)| Some((backend, own.filter(|own| !vips.contains(own))?)))
-        .collect())
 }
 
 /// The addresses that the daemon answers for: VIPs, and those of the pool.

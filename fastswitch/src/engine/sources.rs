@@ -1,5 +1,6 @@
 //! From which addresses, and which of their ports, backends in mode full_nat are spoken to.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -20,6 +21,8 @@ const ALL_PORTS: RangeInclusive<u16> = 1024..=u16::MAX;
 #[derive(Debug)]
 pub(super) struct Sources {
     rows: Vec<Source>,
+    /// What is stored for a backend, by its address.
+    ranges: BTreeMap<IpAddr, SourceRange>,
     /// By address of the pool.
     pool: BTreeMap<IpAddr, RangeInclusive<u16>>,
     /// Of the gateway's own addresses.
@@ -30,8 +33,8 @@ impl Sources {
     /// Takes over the rows that are there.
     pub(super) async fn adopt(dataplane: &Dataplane, spec: &Spec, net: &Net) -> Result<Self, StartError> {
         let rows = dataplane.sources()?;
-        if without_pool(spec).is_empty() && spec.gateway.source_pool.is_empty() {
-            return Ok(Self { rows, pool: BTreeMap::new(), own_ports: ALL_PORTS });
+        if !uses_own_address(spec) && spec.gateway.source_pool.is_empty() {
+            return Ok(Self { rows, ranges: BTreeMap::new(), pool: BTreeMap::new(), own_ports: ALL_PORTS });
         }
         let own_ports = net::unused_ports()?.ok_or(StartError::NoPorts)?;
         let present: BTreeSet<IpAddr> =
@@ -43,7 +46,7 @@ impl Sources {
         };
         let ports = |address: &IpAddr| if shared(address) { own_ports.clone() } else { ALL_PORTS };
         let pool = spec.gateway.source_pool.iter().map(|address| (*address, ports(address))).collect();
-        Ok(Self { rows, pool, own_ports })
+        Ok(Self { rows, ranges: BTreeMap::new(), pool, own_ports })
     }
 
     /// Lets the program know what each backend is spoken to from; `own` are the gateway's addresses, by that of the
@@ -54,18 +57,19 @@ impl Sources {
         spec: &Spec,
         own: &BTreeMap<IpAddr, IpAddr>,
     ) -> Result<(), DataplaneError> {
-        let mut named = BTreeSet::new();
-        for (service_index, service) in spec.services.iter().enumerate() {
-            if service.mode != Mode::FullNat {
-                continue;
-            }
-            for (index, backend) in service.backends.iter().enumerate() {
-                let wanted = self.wanted(spec, backend.address.ip(), own);
-                let range = self.range(dataplane, &wanted)?;
-                dataplane.set_sources(ServiceId(service_index), BackendId(index), range)?;
-                named.extend(range.first()..range.first() + range.count());
+        let mut ranges = BTreeMap::new();
+        for (service, backend, address) in backends(spec) {
+            let range = match ranges.entry(address) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(self.range(dataplane, &self.wanted(spec, address, own))?),
+            };
+            if self.ranges.get(&address) != Some(&range) {
+                dataplane.set_sources(service, backend, range)?;
             }
         }
+        let named: BTreeSet<u32> =
+            ranges.values().flat_map(|range| range.first()..range.first() + range.count()).collect();
+        self.ranges = ranges;
         // What the daemon has put on an interface is noted in its row until it is off again.
         self.clear(dataplane, |row, source| named.contains(&row) || source.ifindex != 0)
     }
@@ -144,18 +148,21 @@ impl Sources {
     }
 }
 
-/// The backends that are spoken to from an address of the gateway's own.
-pub(super) fn without_pool(spec: &Spec) -> BTreeSet<IpAddr> {
-    full_nat_backends(spec).filter(|backend| !has_pool(spec, *backend)).collect()
+/// Whether any backend is spoken to from an address of the gateway's own.
+fn uses_own_address(spec: &Spec) -> bool {
+    let has_pool =
+        |backend| spec.gateway.source_pool.iter().any(|address| Family::of(*address) == Family::of(backend));
+    backends(spec).any(|(_, _, address)| !has_pool(address))
 }
 
-fn has_pool(spec: &Spec, backend: IpAddr) -> bool {
-    spec.gateway.source_pool.iter().any(|address| Family::of(*address) == Family::of(backend))
-}
-
-fn full_nat_backends(spec: &Spec) -> impl Iterator<Item = IpAddr> {
-    let services = spec.services.iter().filter(|service| service.mode == Mode::FullNat);
-    services.flat_map(|service| &service.backends).map(|backend| backend.address.ip())
+/// The backends of services in mode full_nat.
+fn backends(spec: &Spec) -> impl Iterator<Item = (ServiceId, BackendId, IpAddr)> {
+    let services = (0..).map(ServiceId).zip(&spec.services);
+    let services = services.filter(|(_, service)| service.mode == Mode::FullNat);
+    services.flat_map(|(id, service)| {
+        let backends = (0..).map(BackendId).zip(&service.backends);
+        backends.map(move |(backend, of)| (id, backend, of.address.ip()))
+    })
 }
 
 fn source(address: IpAddr, ports: &RangeInclusive<u16>) -> Source {

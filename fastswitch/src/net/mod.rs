@@ -31,7 +31,7 @@ pub use forwarding::{forwarding, forwarding_sysctl};
 pub use interface::{Interface, Xdp, XdpMode, vip_interface};
 pub use layers::Layer;
 pub use local_ports::unused_ports;
-pub use next_hop::{NextHop, Way};
+pub use next_hop::{NextHop, Reach, Way};
 pub use offload::{Offload, is_on};
 pub use watch::Watch;
 

@@ -39,6 +39,15 @@ pub struct Way {
     pub address: IpAddr,
 }
 
+/// What packets of the gateway itself to an address meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Where they go first; none as with [`Net::next_hop`].
+    pub next_hop: Option<NextHop>,
+    /// Whom they say they are from; none where there is no way.
+    pub own_address: Option<IpAddr>,
+}
+
 /// A route's whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Route {
@@ -51,19 +60,19 @@ struct Route {
 impl Net {
     /// The next hop toward `to`, as a packet of the gateway itself would take it. None when there is no unicast
     /// route, when the route tunnels, when `to` is the gateway's own, or when the neighbour is not resolved
-    /// (see [`Self::resolve`]). For many addresses ask [`Self::next_hops`].
+    /// (see [`Self::resolve`]). For many addresses ask [`Self::reach`].
     ///
     /// # Errors
     /// When the kernel does not answer.
     pub async fn next_hop(&self, to: IpAddr) -> Result<Option<NextHop>, NetError> {
-        Ok(self.next_hops(&[to]).await?.into_iter().next().flatten())
+        Ok(self.reach(&[to]).await?.into_iter().next().and_then(|reach| reach.next_hop))
     }
 
-    /// The next hop toward each of `to`, in that order; see [`Self::next_hop`]. Lists the neighbours once.
+    /// How each of `to` is reached, in that order. Lists the neighbours once.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub async fn next_hops(&self, to: &[IpAddr]) -> Result<Vec<Option<NextHop>>, NetError> {
+    pub async fn reach(&self, to: &[IpAddr]) -> Result<Vec<Reach>, NetError> {
         let distinct: HashSet<IpAddr> = to.iter().copied().collect();
         let routes: HashMap<IpAddr, Option<Route>> = stream::iter(distinct)
             .map(|to| async move { Ok::<_, NetError>((to, self.route(to).await?)) })
@@ -71,11 +80,14 @@ impl Net {
             .try_collect()
             .await?;
         let neighbours = self.neighbours().await?;
-        let next_hop = |to: &IpAddr| {
-            let Route { way, mtu, .. } = routes.get(to).copied().flatten()?;
-            neighbours.get(&way).map(|mac| NextHop { ifindex: way.ifindex, mac: *mac, mtu })
+        let reach = |to: &IpAddr| {
+            let route = routes.get(to).copied().flatten();
+            let next_hop = route.and_then(|Route { way, mtu, .. }| {
+                neighbours.get(&way).map(|mac| NextHop { ifindex: way.ifindex, mac: *mac, mtu })
+            });
+            Reach { next_hop, own_address: route.and_then(|route| route.source) }
         };
-        Ok(to.iter().map(next_hop).collect())
+        Ok(to.iter().map(reach).collect())
     }
 
     /// The router that packets of the gateway itself to `to` go to first. None when `to` is on a network of the gateway's
@@ -112,19 +124,6 @@ impl Net {
                 source,
             )
         })
-    }
-
-    /// The address that packets of the gateway itself to each of `to` come from, in that order; none where there is no
-    /// way.
-    ///
-    /// # Errors
-    /// When the kernel does not answer.
-    pub async fn own_addresses(&self, to: &[IpAddr]) -> Result<Vec<Option<IpAddr>>, NetError> {
-        stream::iter(to.to_vec())
-            .map(|to| async move { Ok(self.route(to).await?.and_then(|route| route.source)) })
-            .buffered(WINDOW)
-            .try_collect()
-            .await
     }
 
     /// The kernel's route toward `to`, as a packet of the gateway itself would take it. None as with
